@@ -1,0 +1,26 @@
+"""jaxrl: reinforcement learning end to end in JAX; environment, rollout and update are one compiled program."""
+
+from pathlib import Path as _Path
+
+_root = _Path(__file__).resolve().parent.parent
+if not (_Path(__file__).parent / "envs" / "__init__.py").is_file() and (_root / "envs" / "__init__.py").is_file():
+    __path__.append(str(_root))  # a checkout without symlinks: jaxrl.envs is <root>/envs
+
+from jaxrl import envs as envs
+from jaxrl.algorithm import Algorithm as Algorithm
+from jaxrl.algorithm import Policy as Policy
+from jaxrl.algorithms.policy_gradient.ppo import PPO as PPO
+from jaxrl.engine.evaluate import Episodes as Episodes
+from jaxrl.engine.evaluate import evaluate as evaluate
+from jaxrl.engine.run import Run as Run
+from jaxrl.engine.run import load_policy as load_policy
+from jaxrl.engine.run import run as run
+from jaxrl.engine.sweep import vary as vary
+from jaxrl.engine.train import Result as Result
+from jaxrl.engine.train import train as train
+from jaxrl.envs.adapters.gymnax import to_gymnax as to_gymnax
+from jaxrl.envs.check import check_env as check_env
+from jaxrl.envs.registry import make as make
+from jaxrl.envs.registry import register as register
+
+__version__ = "0.1.0"

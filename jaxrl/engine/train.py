@@ -1,0 +1,133 @@
+"""Training as one pure function: jit it, vmap it over keys and hyperparameters, go on from where it stopped."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.algorithm import Algorithm, num_iterations
+from jaxrl.metrics import Metrics, add, values
+from jaxrl.pytree import dataclass, static
+
+
+@dataclass
+class Result:
+    """What `train` gives back; with the key, everything needed to go on."""
+
+    state: Any
+    iteration: jax.Array
+    """int32 []: iterations done since the beginning, also those before `start`."""
+    metrics: dict[str, jax.Array]
+    """Name -> [num_reports], each the mean over its stretch of iterations; NaN where nothing was measured."""
+    steps_per_iteration: int = static()
+
+    @property
+    def steps(self) -> Any:
+        """Environment steps done since the beginning; exact also beyond the range of int32."""
+        if isinstance(self.iteration, jax.core.Tracer):
+            return self.iteration * self.steps_per_iteration
+        return np.asarray(self.iteration).astype(np.int64) * self.steps_per_iteration
+
+
+def train(
+    algorithm: Algorithm[Any],
+    key: jax.Array,
+    *,
+    state: Any = None,
+    start: int | jax.Array = 0,
+    num_iterations: int | jax.Array | None = None,
+    num_reports: int = 100,
+) -> Result:
+    """Train one agent; pure, so that `jax.jit` and `jax.vmap` apply to it.
+
+    Runs `num_iterations` iterations (default: up to `algorithm.total_steps`, rounded up to whole iterations) from
+    `state` at iteration `start` (default: from the beginning). Going on with `state=result.state,
+    start=result.iteration` and the same key gives, bit for bit, what an uninterrupted run gives. `num_reports` is the
+    length of each metric and must be static; it is lowered to the number of iterations where that is known and less.
+    """
+    if not isinstance(num_reports, int) or num_reports < 1:
+        raise ValueError(
+            f"num_reports must be a positive int that is static under jit, got {num_reports!r}; "
+            "bind it with functools.partial or name it in static_argnames."
+        )
+    if isinstance(num_iterations, int) and num_iterations < 0:
+        raise ValueError(f"num_iterations must be at least 0, got {num_iterations}.")
+    whole_run = _whole_run(algorithm)
+    if num_iterations is None:
+        num_iterations = whole_run - start if isinstance(start, int) else jnp.maximum(whole_run - start, 0)
+        num_reports = min(num_reports, whole_run)
+    if isinstance(num_iterations, int):
+        num_reports = min(num_reports, max(num_iterations, 1))
+
+    first_state, run_key = initial_state(algorithm, key) if state is None else (state, run_key_of(key))
+    bounds = (start + (jnp.arange(num_reports + 1) * num_iterations) // num_reports).astype(jnp.int32)
+
+    def report(state: Any, stretch: tuple[jax.Array, jax.Array]) -> tuple[Any, Metrics]:
+        return advance(algorithm, run_key, state, *stretch)
+
+    state, metrics = jax.lax.scan(report, first_state, (bounds[:-1], bounds[1:]))
+    return Result(
+        state=state,
+        iteration=bounds[-1],
+        metrics=values(metrics),
+        steps_per_iteration=algorithm.steps_per_iteration,
+    )
+
+
+def _whole_run(algorithm: Algorithm[Any]) -> int:
+    return num_iterations(algorithm)
+
+
+def initial_state(algorithm: Algorithm[Any], key: jax.Array) -> tuple[Any, jax.Array]:
+    """The state before the first iteration, and the key that the iterations' keys are folded from."""
+    init_key, run_key = jax.random.split(typed_key(key))
+    state = algorithm.init(init_key)
+    # Under vmap a leaf that does not depend on the key (Adam's count) would stay unbatched here and be batched when
+    # the state is passed in; the two programs then differ in last digits. Selecting on the key marks every leaf.
+    mark = jax.random.key_data(init_key).ravel()[0] == 0
+    return jax.tree.map(lambda leaf: jnp.where(mark, leaf, leaf), state), run_key
+
+
+def run_key_of(key: jax.Array) -> jax.Array:
+    """The key that the iterations' keys are folded from, as `initial_state` gives it."""
+    return jax.random.split(typed_key(key))[1]
+
+
+def advance(
+    algorithm: Algorithm[Any], run_key: jax.Array, state: Any, start: int | jax.Array, stop: int | jax.Array
+) -> tuple[Any, Metrics]:
+    """Iterations `start` to `stop` (exclusive; both may be traced, so one program serves any chunk), metrics summed."""
+    metrics_shape = jax.eval_shape(_step, algorithm, run_key, state, jnp.int32(0))[1]
+    no_metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics_shape)
+
+    def body(iteration: jax.Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
+        state, metrics = carry
+        state, latest = _step(algorithm, jax.random.fold_in(run_key, iteration), state, iteration)
+        return state, add(metrics, latest)
+
+    stretch = jnp.int32(start), jnp.int32(stop)
+    return jax.lax.fori_loop(*stretch, body, (state, no_metrics))  # type: ignore[no-any-return]  # jax: Any
+
+
+@partial(jax.jit, inline=True)  # not for speed: the trace that shows the metrics' shapes is kept for the loop
+def _step(algorithm: Algorithm[Any], key: jax.Array, state: Any, iteration: jax.Array) -> tuple[Any, Metrics]:
+    return algorithm.step(key, state, iteration)
+
+
+def typed_key(key: Any) -> jax.Array:
+    """`key` as a typed JAX key; a legacy uint32 key is wrapped, anything else is refused."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+        typed = key
+    elif dtype == np.uint32 and np.shape(key) == np.shape(jax.random.key_data(jax.random.key(0))):
+        typed = jax.random.wrap_key_data(jnp.asarray(key))
+    else:
+        raise TypeError(f"key must be a JAX random key such as jax.random.key(0), got {key!r}.")
+    if typed.shape != ():
+        raise ValueError(
+            f"key must be a single key, got an array of shape {typed.shape}; for several agents use "
+            "jax.vmap(jaxrl.train, in_axes=(None, 0))(algorithm, keys)."
+        )
+    return typed
