@@ -1,0 +1,125 @@
+"""Distributions over real-valued actions: a diagonal Gaussian, and one squashed by tanh into the bounds of a Box."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.pytree import dataclass, static
+
+_HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+"""Gauss-Hermite quadrature of an expectation under a standard normal."""
+
+
+@dataclass
+class Gaussian:
+    """A diagonal Gaussian; actions float32 [..., *shape], unclipped: clip a copy for the environment only."""
+
+    mean: jax.Array
+    """[..., D] with D = prod(shape)."""
+    log_std: jax.Array
+    """[D] or [..., D]."""
+    shape: tuple[int, ...] = static()
+
+    def sample(self, noise: jax.Array) -> jax.Array:
+        return _shaped(self.mean + jnp.exp(self.log_std) * noise, self.shape)
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        deviation = (_flat(action, self.shape) - self.mean) * jnp.exp(-self.log_std)
+        return -(0.5 * jnp.square(deviation) + self.log_std + _HALF_LOG_2PI).sum(axis=-1)
+
+    def sample_and_log_prob(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        log_prob = -(0.5 * jnp.square(noise) + self.log_std + _HALF_LOG_2PI).sum(axis=-1)
+        return self.sample(noise), log_prob
+
+    def entropy(self) -> jax.Array:
+        log_std = jnp.broadcast_to(self.log_std, self.mean.shape)
+        return (log_std + (0.5 + _HALF_LOG_2PI)).sum(axis=-1)
+
+    def mode(self) -> jax.Array:
+        return _shaped(self.mean, self.shape)
+
+    def kl(self, other: "Gaussian") -> jax.Array:
+        variance_ratio = jnp.exp(2.0 * (self.log_std - other.log_std))
+        deviation = (self.mean - other.mean) * jnp.exp(-other.log_std)
+        divergence = 0.5 * (variance_ratio + jnp.square(deviation) - 1.0) + other.log_std - self.log_std
+        return divergence.sum(axis=-1)
+
+
+@dataclass
+class SquashedGaussian:
+    """action = centre + scale * tanh(u), u a diagonal Gaussian; actions float32 [..., *shape] within [low, high].
+
+    Log-densities are those of the action in its own units: they include the term -sum(log scale), so a target entropy
+    of -D means what it does for actions in [-1, 1] only after adding sum(log scale).
+    """
+
+    mean: jax.Array
+    """[..., D], of u."""
+    log_std: jax.Array
+    """[..., D], of u."""
+    shape: tuple[int, ...] = static()
+    low: tuple[float, ...] = static()
+    high: tuple[float, ...] = static()
+
+    def sample(self, noise: jax.Array) -> jax.Array:
+        return self._squashed(self.mean + jnp.exp(self.log_std) * noise)
+
+    def sample_and_log_prob(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        unsquashed = self.mean + jnp.exp(self.log_std) * noise
+        log_prob = -(0.5 * jnp.square(noise) + self.log_std + _HALF_LOG_2PI) - self._log_slope(unsquashed)
+        return self._squashed(unsquashed), log_prob.sum(axis=-1)
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """Finite everywhere, but inverting tanh loses digits near the bounds: prefer `sample_and_log_prob`."""
+        centre, scale = self._centre_and_scale()
+        limit = 1.0 - 2.0**-23  # the last float32 numbers before 1, where the inverse is still finite
+        unsquashed = jnp.arctanh(jnp.clip((_flat(action, self.shape) - centre) / scale, -limit, limit))
+        deviation = (unsquashed - self.mean) * jnp.exp(-self.log_std)
+        log_prob = -(0.5 * jnp.square(deviation) + self.log_std + _HALF_LOG_2PI) - self._log_slope(unsquashed)
+        return log_prob.sum(axis=-1)
+
+    def entropy(self) -> jax.Array:
+        """H[u] + E[log |d action / d u|], the second term by Gauss-Hermite quadrature (there is no closed form)."""
+        unsquashed = self.mean[..., None] + jnp.exp(self.log_std)[..., None] * np.float32(_NODES)
+        _, scale = self._centre_and_scale()
+        slope = (_log_tanh_slope(unsquashed) * np.float32(_WEIGHTS)).sum(axis=-1) + np.log(scale)
+        return (self.log_std + (0.5 + _HALF_LOG_2PI) + slope).sum(axis=-1)
+
+    def mode(self) -> jax.Array:
+        """The image of u's mean: what a greedy policy plays (the density's own mode can lie at a bound)."""
+        return self._squashed(self.mean)
+
+    def kl(self, other: "SquashedGaussian") -> jax.Array:
+        """That of the two Gaussians, since both are squashed by the same bijection."""
+        return Gaussian(self.mean, self.log_std, self.shape).kl(Gaussian(other.mean, other.log_std, other.shape))
+
+    def _squashed(self, unsquashed: jax.Array) -> jax.Array:
+        centre, scale = self._centre_and_scale()
+        return _shaped(centre + scale * jnp.tanh(unsquashed), self.shape)
+
+    def _log_slope(self, unsquashed: jax.Array) -> jax.Array:
+        return _log_tanh_slope(unsquashed) + np.log(self._centre_and_scale()[1])
+
+    def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = np.asarray(self.low, np.float32), np.asarray(self.high, np.float32)
+        return (high + low) / 2, (high - low) / 2
+
+
+def _log_tanh_slope(unsquashed: jax.Array) -> jax.Array:
+    """log(1 - tanh(u)^2), in a form that neither overflows nor cancels at saturation."""
+    return 2.0 * (math.log(2.0) - unsquashed - jax.nn.softplus(-2.0 * unsquashed))
+
+
+def _shaped(values: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """[..., D] to [..., *shape]."""
+    return values if len(shape) == 1 else values.reshape(*values.shape[:-1], *shape)
+
+
+def _flat(action: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """[..., *shape] to [..., D]."""
+    return action if len(shape) == 1 else action.reshape(*action.shape[: action.ndim - len(shape)], math.prod(shape))

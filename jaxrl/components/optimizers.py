@@ -1,0 +1,55 @@
+"""Optimizers over one flat vector: one average over devices, one clip and one update per step, whatever the network.
+
+Carry the `opt_state` and build the optimizer anew wherever it is used: its learning rate may be a tracer.
+"""
+
+from typing import Any
+
+import jax
+import optax
+
+from jaxrl.pytree import Scalar
+
+
+def adam(
+    learning_rate: Scalar,
+    *,
+    epsilon: Scalar = 1e-5,
+    max_grad_norm: Scalar | None = None,
+    axis: str | None = None,
+) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba 2015), after averaging over the devices of `axis` and clipping by the global norm.
+
+    `learning_rate` and `max_grad_norm` may be traced. The updates already carry the minus sign: add them.
+    """
+    return _flat(optax.scale_by_adam(eps=epsilon), learning_rate, max_grad_norm, axis)
+
+
+def rmsprop(
+    learning_rate: Scalar,
+    *,
+    decay: Scalar = 0.99,
+    epsilon: Scalar = 1e-5,
+    max_grad_norm: Scalar | None = None,
+    axis: str | None = None,
+) -> optax.GradientTransformation:
+    """RMSprop as in A2C implementations: divide by sqrt(mean square) + epsilon, no momentum; otherwise as `adam`."""
+    return _flat(optax.scale_by_rms(decay, epsilon, eps_in_sqrt=False), learning_rate, max_grad_norm, axis)
+
+
+def _flat(
+    rule: optax.GradientTransformation, learning_rate: Scalar, max_grad_norm: Scalar | None, axis: str | None
+) -> optax.GradientTransformation:
+    steps = [rule, optax.scale(-learning_rate)]
+    if max_grad_norm is not None:
+        steps.insert(0, optax.clip_by_global_norm(max_grad_norm))
+    if axis is not None:
+        steps.insert(0, _average_over(axis))
+    return optax.flatten(optax.chain(*steps))
+
+
+def _average_over(axis: str) -> optax.GradientTransformation:
+    def average(updates: Any, params: Any) -> Any:
+        return jax.lax.pmean(updates, axis)
+
+    return optax.stateless(average)
