@@ -25,6 +25,10 @@ class Categorical:
     """[..., A], unnormalised."""
 
     @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return self.logits.shape[:-1]
+
+    @property
     def log_probs(self) -> jax.Array:
         """[..., A], normalised."""
         return jax.nn.log_softmax(self.logits)
@@ -58,6 +62,10 @@ class MultiCategorical:
 
     logits: jax.Array
     """[..., K, max(nvec)], unnormalised, forbidden where a choice has fewer actions."""
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return self.logits.shape[:-2]
 
     def sample(self, noise: jax.Array) -> jax.Array:
         return Categorical(self.logits).sample(noise)

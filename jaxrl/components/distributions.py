@@ -24,6 +24,11 @@ from jaxrl.envs.spaces import Box, Discrete, MultiDiscrete, Space
 class Distribution(Protocol):
     """What an algorithm may ask of a policy's distribution at a batch of observations."""
 
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """The leading axes."""
+        ...
+
     def sample(self, noise: jax.Array) -> jax.Array:
         """The action that `noise`, one draw of the head's, selects; differentiable where actions are continuous."""
         ...

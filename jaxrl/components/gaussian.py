@@ -25,6 +25,10 @@ class Gaussian:
     """[D] or [..., D]."""
     shape: tuple[int, ...] = static()
 
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return self.mean.shape[:-1]
+
     def sample(self, noise: jax.Array) -> jax.Array:
         return _shaped(self.mean + jnp.exp(self.log_std) * noise, self.shape)
 
@@ -65,6 +69,10 @@ class SquashedGaussian:
     shape: tuple[int, ...] = static()
     low: tuple[float, ...] = static()
     high: tuple[float, ...] = static()
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        return self.mean.shape[:-1]
 
     def sample(self, noise: jax.Array) -> jax.Array:
         return self._squashed(self.mean + jnp.exp(self.log_std) * noise)

@@ -23,17 +23,17 @@ class RunningStats:
     variance: Any
     """The same; the population's, not the sample's."""
     count: jax.Array
-    """float32 []: how many rows were merged. Beyond 2^24 batches its last digits round, which only means that a new
-    batch's weight, batch / count, is off in its last digits; means and variances never grow with it."""
+    """float32 []: how many rows were merged. In long runs its last digits round, which only means that a new batch's
+    weight, batch / count, does: neither mean nor variance is a sum that grows."""
 
-
-def initial_stats(example: Any) -> RunningStats:
-    """Statistics before any data, for rows shaped like `example` (one observation, or its ShapeDtypeStructs)."""
-    return RunningStats(
-        mean=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), example),
-        variance=jax.tree.map(lambda leaf: jnp.ones(leaf.shape, jnp.float32), example),
-        count=jnp.float32(0.0),
-    )
+    @classmethod
+    def of(cls, batch: Any) -> "RunningStats":
+        """Fresh statistics for rows like those of `batch`, leaves [N, ...]; its values are not used."""
+        return cls(
+            mean=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape[1:], jnp.float32), batch),
+            variance=jax.tree.map(lambda leaf: jnp.ones(leaf.shape[1:], jnp.float32), batch),
+            count=jnp.float32(0.0),
+        )
 
 
 def update(stats: RunningStats, batch: Any, axis: str | None = None) -> RunningStats:

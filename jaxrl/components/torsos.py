@@ -1,0 +1,188 @@
+"""Torsos: what turns an observation into features. They are linen modules whose fields are hashable.
+
+A torso of your own is any linen module with `__call__(obs) -> features [..., F]` for observations with any leading
+axes; give its fields tuples, not lists, and hand it to an algorithm as `torso=`.
+"""
+
+import difflib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxrl.components.initializers import orthogonal
+from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+    "swish": jax.nn.silu,
+    "gelu": jax.nn.gelu,
+    "elu": jax.nn.elu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+}
+
+
+def activation_function(name: str) -> Callable[[jax.Array], jax.Array]:
+    """The elementwise function of that name; raises ValueError for an unknown one."""
+    if name not in ACTIVATIONS:
+        nearest = difflib.get_close_matches(name, ACTIVATIONS, n=1)
+        hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
+        raise ValueError(f"An activation must be one of {', '.join(ACTIVATIONS)}, got '{name}'{hint}")
+    return ACTIVATIONS[name]
+
+
+def dense(features: int, gain: float, name: str | None = None) -> nn.Dense:
+    """A linear layer with an orthogonal kernel of this gain and biases 0."""
+    return nn.Dense(features, kernel_init=orthogonal(gain), name=name)
+
+
+class MLP(nn.Module):
+    """Dense layers, each followed by the activation: [..., F] to [..., hidden_sizes[-1]]."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        """Features of flat observations."""
+        activation = activation_function(self.activation)
+        features = obs.astype(jnp.float32)
+        for size in self.hidden_sizes:
+            features = activation(dense(size, math.sqrt(2.0))(features))
+        return features
+
+
+class CNN(nn.Module):
+    """Convolutions without padding, then dense layers, each followed by the activation: [..., H, W, C] to [..., F].
+
+    The defaults are the usual ones for MinAtar (Young & Tian 2019). uint8 images are divided by 255.
+    """
+
+    channels: tuple[int, ...] = (16,)
+    kernel_sizes: tuple[int, ...] = (3,)
+    strides: tuple[int, ...] = (1,)
+    hidden_sizes: tuple[int, ...] = (128,)
+    activation: str = "relu"
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        """Features of images."""
+        activation = activation_function(self.activation)
+        scale = 255.0 if obs.dtype == jnp.uint8 else 1.0
+        image = obs.astype(jnp.float32) / scale
+        for channels, kernel_size, stride in zip(self.channels, self.kernel_sizes, self.strides, strict=True):
+            patches = _patches(image, kernel_size, stride)
+            image = activation(dense(channels, math.sqrt(2.0))(patches))
+        flat = image.reshape(*image.shape[:-3], -1)
+        return MLP(self.hidden_sizes, self.activation)(flat)
+
+
+class FlatTorso(nn.Module):
+    """An MLP over a structured observation, flattened to one vector per observation (see `flattened`)."""
+
+    space: Space
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+
+    @nn.compact
+    def __call__(self, obs: Any) -> jax.Array:
+        """Features of observations of `space`."""
+        return MLP(self.hidden_sizes, self.activation)(flattened(self.space, obs))
+
+
+class EntryTorso(nn.Module):
+    """A torso that reads one entry of a dict observation."""
+
+    entry: str
+    torso: nn.Module
+
+    def __call__(self, obs: dict[str, jax.Array]) -> jax.Array:
+        """Features of that entry."""
+        return self.torso(obs[self.entry])  # type: ignore[no-any-return]  # any linen module is callable
+
+
+def torso_for(observation_space: Space, hidden_sizes: tuple[int, ...], activation: str) -> nn.Module:
+    """The torso that suits an observation space: a CNN for images [H, W, C], an MLP over everything else.
+
+    `hidden_sizes` are the dense layers of either. Dicts and tuples are flattened and joined, without "action_mask".
+    """
+    activation_function(activation)
+    space = _without_mask(observation_space)
+    if _is_image(space):
+        return _cnn_for(space.shape, hidden_sizes, activation)
+    if isinstance(space, Box) and len(space.shape or ()) == 1:
+        return MLP(hidden_sizes, activation)
+    if isinstance(space, Dict) and len(space.entries) == 1 and _is_image(space.entries[0][1]):
+        name, image = space.entries[0]
+        return EntryTorso(name, _cnn_for(image.shape, hidden_sizes, activation))
+    if any(_is_image(part) for part in _parts(space)):
+        raise ValueError(
+            f"An observation that mixes an image with other entries needs a torso of your own, got {space}; pass a "
+            "linen module as torso=."
+        )
+    return FlatTorso(space, hidden_sizes, activation)
+
+
+def flattened(space: Space, obs: Any) -> jax.Array:
+    """[..., F] float32 from an observation with any leading axes: boxes raveled, discrete entries one-hot, no mask."""
+    if isinstance(space, Discrete):
+        return jax.nn.one_hot(obs, space.n)
+    if isinstance(space, MultiDiscrete):
+        parts = [jax.nn.one_hot(obs[..., index], n) for index, n in enumerate(space.nvec)]
+    elif isinstance(space, Box):
+        num_axes = len(space.shape or ())
+        return obs.reshape(*obs.shape[: obs.ndim - num_axes], -1).astype(jnp.float32)
+    elif isinstance(space, Dict):
+        parts = [flattened(entry, obs[name]) for name, entry in space.entries if name != "action_mask"]
+    else:
+        parts = [flattened(entry, part) for entry, part in zip(space.spaces, obs, strict=True)]
+    return jnp.concatenate(parts, axis=-1)
+
+
+def _patches(image: jax.Array, kernel_size: int, stride: int) -> jax.Array:
+    """[..., H, W, C] to [..., H', W', kernel_size^2 C]: a convolution becomes a matrix product.
+
+    Under a vmap over agents that stays one batched product, where a convolution would become a grouped one, which
+    XLA's CPU backend computes many times slower.
+    """
+    height = (image.shape[-3] - kernel_size) // stride + 1
+    width = (image.shape[-2] - kernel_size) // stride + 1
+    shifted = [
+        image[..., row : row + stride * height : stride, column : column + stride * width : stride, :]
+        for row in range(kernel_size)
+        for column in range(kernel_size)
+    ]
+    return jnp.concatenate(shifted, axis=-1)
+
+
+def _cnn_for(shape: tuple[int, ...] | None, hidden_sizes: tuple[int, ...], activation: str) -> CNN:
+    height, width, _ = shape or (0, 0, 0)
+    if min(height, width) >= 36:  # the network of Mnih et al. 2015
+        return CNN((32, 64, 64), (8, 4, 3), (4, 2, 1), hidden_sizes, activation)
+    return CNN((16,), (min(3, height, width),), (1,), hidden_sizes, activation)
+
+
+def _without_mask(space: Space) -> Space:
+    if not isinstance(space, Dict):
+        return space
+    return Dict({name: entry for name, entry in space.entries if name != "action_mask"})
+
+
+def _is_image(space: Space) -> bool:
+    return isinstance(space, Box) and len(space.shape or ()) == 3
+
+
+def _parts(space: Space) -> list[Space]:
+    """The leaves of a space."""
+    if isinstance(space, Dict):
+        return [part for _, entry in space.entries for part in _parts(entry)]
+    if isinstance(space, Tuple):
+        return [part for entry in space.spaces for part in _parts(entry)]
+    return [space]
