@@ -1,0 +1,221 @@
+"""Gymnax environments (1.x) as ours: `Gymnax(env, params)` for any instance, `from_name` for the registered ones.
+
+The adapter calls `reset_env`, `step_env` and `is_truncated`, never `step`, which would reset every lane at every step
+and hide the true successor.
+"""
+
+import dataclasses
+import inspect
+from typing import Any
+
+import gymnax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnax.environments import environment as gymnax_environment
+from gymnax.environments import spaces as gymnax_spaces
+from gymnax.environments.classic_control.cartpole import CartPole
+
+from jaxrl.pytree import dataclass, static, unknown_name
+
+from ..environment import TimeStep
+from ..spaces import Box, Dict, Discrete, Space, Tuple
+from ..wrappers.wrap import COMMON_SETTINGS
+
+_UNBOUNDED = float(np.finfo(np.float32).max)
+_DERIVED = {"total_mass": "masscart and masspole", "polemass_length": "masspole and length"}
+
+
+class Rules:
+    """A gymnax environment object that is equal, with an equal hash, to another that was built alike.
+
+    Alike means the same class and the same attributes. An attribute that cannot be compared by value makes the object
+    equal to itself alone.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        self._identity = (type(env), *((name, _fingerprint(value)) for name, value in sorted(vars(env).items())))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rules) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __repr__(self) -> str:
+        return f"{type(self.env).__name__}()"
+
+
+@dataclass
+class Gymnax:
+    """A gymnax environment and its params, whose numbers are leaves: they can be vmapped and changed freely.
+
+    `rules` is given as the gymnax object. The spaces follow from it and from the params given at construction.
+    CartPole's `total_mass` and `polemass_length` follow from its masses and length at every step, so that a changed
+    `masspole` or `length` is felt everywhere (in gymnax they are params of their own that can disagree).
+    """
+
+    rules: Any = static()
+    params: Any = None
+    observation_space: Space = static(None)
+    action_space: Space = static(None)
+
+    def check(self) -> None:
+        rules = self.rules if isinstance(self.rules, Rules) else _accepted(self.rules)
+        defaults = rules.env.default_params
+        params = _strong_params(defaults if self.params is None else self.params, defaults)
+        values = {"rules": rules, "params": params}
+        if self.observation_space is None or _is_concrete(params, defaults):
+            values["params"] = params = _consistent(rules.env, params)
+            values["observation_space"] = _observation_space(rules.env, params)
+            values["action_space"] = _space(rules.env.action_space(params))
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def reset(self, key: jax.Array) -> tuple[Any, Any]:
+        obs, state = self.rules.env.reset_env(key, _consistent(self.rules.env, self.params))
+        return _strong(state), _strong(obs)
+
+    def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
+        env, params = self.rules.env, _consistent(self.rules.env, self.params)
+        if isinstance(self.action_space, (Discrete, Box)):
+            action = jnp.asarray(action, self.action_space.dtype)
+        obs, state, reward, terminated, info = env.step_env(key, state, action, params)
+        return _strong(state), TimeStep(
+            obs=_strong(obs),
+            reward=jnp.asarray(reward, jnp.float32),
+            terminated=jnp.asarray(terminated, bool),
+            truncated=jnp.asarray(env.is_truncated(state, params), bool),
+            info=_strong(dict(info)),
+        )
+
+
+def from_name(name: str, *, max_steps: int | None = None, **settings: Any) -> Gymnax:
+    """The registered gymnax environment `name`; each setting is one of its params or of its constructor's arguments.
+
+    `max_steps` is its time limit. Raises TypeError for a setting that it does not have, RuntimeError where it needs
+    data that cannot be had.
+    """
+    with jax.ensure_compile_time_eval():  # so that `make` also works inside a jitted function
+        env = _build(name, {})
+        arguments = [argument for argument in inspect.signature(type(env).__init__).parameters if argument != "self"]
+        arguments = [argument for argument in arguments if argument not in ("args", "kwargs")]
+        fields = [field.name for field in dataclasses.fields(env.default_params) if field.name not in _derived(env)]
+        for setting in settings:
+            if setting in _derived(env):
+                raise TypeError(f"{name} computes '{setting}' from {_DERIVED[setting]}; set those instead.")
+            if setting not in (*arguments, *fields):
+                raise TypeError(unknown_name(f"{name} has no setting", setting, [*arguments, *fields, *COMMON_SETTINGS]))
+        chosen = {setting: value for setting, value in settings.items() if setting in arguments}
+        if chosen:
+            env = _build(name, chosen)
+        changes = {setting: value for setting, value in settings.items() if setting not in arguments}
+        if max_steps is not None:
+            changes["max_steps_in_episode"] = max_steps
+        if np.min(changes.get("max_steps_in_episode", 1)) < 1:
+            raise ValueError(f"{name}: max_steps must be at least 1, got {changes['max_steps_in_episode']}.")
+        for setting, value in changes.items():
+            changes[setting] = _like(getattr(env.default_params, setting), value, f"{name}: {setting}")
+        return Gymnax(env, dataclasses.replace(env.default_params, **changes))
+
+
+def _build(name: str, arguments: dict[str, Any]) -> Any:
+    try:
+        return gymnax.make(name, **arguments)[0]
+    except OSError as error:
+        raise RuntimeError(
+            f"{name} needs the four MNIST files (train and t10k, images and labels, *-ubyte.gz), which gymnax "
+            f"downloads to /tmp/mnist when it is first made, and they could not be had ({error}); "
+            "connect to the network or put the files there."
+        ) from error
+
+
+def _accepted(env: Any) -> Rules:
+    if not isinstance(env, gymnax_environment.Environment):
+        raise TypeError(
+            f"Gymnax needs an instance of gymnax.environments.environment.Environment, got {type(env).__name__}; "
+            "for a gymnax wrapper pass the environment inside it and use the settings of jaxrl.make."
+        )
+    return Rules(env)
+
+
+def _fingerprint(value: Any) -> Any:
+    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return (value.shape, str(value.dtype), np.asarray(value).tobytes())
+    if isinstance(value, (list, tuple)):
+        return (type(value), *map(_fingerprint, value))
+    if isinstance(value, dict):
+        return (dict, *((key, _fingerprint(entry)) for key, entry in value.items()))
+    try:
+        hash(value)
+    except TypeError:
+        return ("identity", id(value))
+    return (type(value), value)
+
+
+def _derived(env: Any) -> tuple[str, ...]:
+    return tuple(_DERIVED) if isinstance(env, CartPole) else ()
+
+
+def _consistent(env: Any, params: Any) -> Any:
+    if not isinstance(env, CartPole):
+        return params
+    return params.replace(
+        total_mass=params.masscart + params.masspole, polemass_length=params.masspole * params.length
+    )
+
+
+def _strong(tree: Any) -> Any:
+    """Every leaf as an array whose dtype does not depend on what it meets (no weak types)."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), tree)
+
+
+def _strong_params(params: Any, defaults: Any) -> Any:
+    if jax.tree.structure(params) != jax.tree.structure(defaults):
+        return _strong(params)
+    return jax.tree.map(lambda default, value: _like(default, value, "A gymnax param"), defaults, params)
+
+
+def _like(default: Any, value: Any, label: str) -> Any:
+    """`value` as a strong array of the kind of `default` (bool, int32 or float32); scalars stay numpy's."""
+    wanted = jnp.result_type(default)
+    if isinstance(value, jax.core.Tracer) or jax.dtypes.issubdtype(wanted, jax.dtypes.prng_key):
+        return jnp.asarray(value, wanted)
+    array = np.asarray(value)
+    kind = {"b": "True or False", "i": "a whole number", "f": "a number"}.get(wanted.kind, str(wanted))
+    if array.dtype.kind not in "biuf" or (array.dtype.kind == "b") != (wanted.kind == "b"):
+        raise TypeError(f"{label} must be {kind}, got {value!r}.")
+    if wanted.kind in "iu" and np.any(array != np.round(array)):
+        raise TypeError(f"{label} must be {kind}, got {value!r}.")
+    return wanted.type(array) if array.ndim == 0 else jnp.asarray(array, wanted)
+
+
+def _is_concrete(params: Any, defaults: Any) -> bool:
+    """Whether spaces can be computed from `params`: no tracers, and no axis of a sweep on a leaf."""
+    leaves = jax.tree.leaves(params)
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves) and (
+        [np.shape(leaf) for leaf in leaves] == [np.shape(leaf) for leaf in jax.tree.leaves(defaults)]
+    )
+
+
+def _observation_space(env: Any, params: Any) -> Space:
+    obs, _ = jax.eval_shape(env.reset_env, jax.random.key(0), params)
+    return _space(env.observation_space(params), obs)
+
+
+def _space(space: Any, example: Any = None) -> Space:
+    """A gymnax space as ours, with the shape and dtype of `example`, which the declared ones sometimes miss."""
+    if isinstance(space, gymnax_spaces.Discrete):
+        return Discrete(int(space.n))
+    if isinstance(space, gymnax_spaces.Dict):
+        return Dict({name: _space(entry, example and example[name]) for name, entry in space.spaces.items()})
+    if isinstance(space, gymnax_spaces.Tuple):
+        parts = example or [None] * len(space.spaces)
+        return Tuple(tuple(_space(entry, part) for entry, part in zip(space.spaces, parts, strict=True)))
+    low, high = (np.asarray(bound, np.float64) for bound in (space.low, space.high))
+    low, high = np.where(low <= -_UNBOUNDED, -np.inf, low), np.where(high >= _UNBOUNDED, np.inf, high)
+    shape, dtype = (space.shape, space.dtype) if example is None else (example.shape, example.dtype)
+    return Box(low, high, tuple(shape), dtype)

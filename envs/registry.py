@@ -1,0 +1,135 @@
+"""Environments by name: `make`, `register`, `names`, and `as_environment` for whatever a person holds."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from jaxrl.pytree import unknown_name
+
+from .wrappers.wrap import COMMON_SETTINGS, wrap
+
+Factory = Callable[..., Any]
+
+GYMNAX_NAMES = (
+    "Acrobot-v1",
+    "Asterix-MinAtar",
+    "BernoulliBandit-misc",
+    "Breakout-MinAtar",
+    "CartPole-v1",
+    "Catch-bsuite",
+    "DeepSea-bsuite",
+    "DiscountingChain-bsuite",
+    "FourRooms-misc",
+    "Freeway-MinAtar",
+    "FrozenLake-misc",
+    "GaussianBandit-misc",
+    "MNISTBandit-bsuite",
+    "MemoryChain-bsuite",
+    "MetaMaze-misc",
+    "MountainCar-v0",
+    "MountainCarContinuous-v0",
+    "Pendulum-v1",
+    "PointRobot-misc",
+    "Pong-misc",
+    "Reacher-misc",
+    "Seaquest-MinAtar",
+    "SimpleBandit-bsuite",
+    "SpaceInvaders-MinAtar",
+    "Swimmer-misc",
+    "UmbrellaChain-bsuite",
+)
+"""What gymnax 1.0 registers, written out so that listing the names does not import it."""
+
+_factories: dict[str, Factory] = {}
+
+
+def register(name: str, factory: Factory) -> None:
+    """Let `make(name, **settings)` build what `factory(**settings)` returns: an environment, or a gymnax instance.
+
+    Raises ValueError where the name is taken, TypeError where `factory` cannot be called.
+    """
+    if name in names():
+        raise ValueError(f"The environment name '{name}' is already taken; register yours under another one.")
+    if not callable(factory):
+        raise TypeError(f"register needs a callable that returns an environment, got {type(factory).__name__}.")
+    _factories[name] = factory
+
+
+def names() -> list[str]:
+    """Every name that `make` knows."""
+    return sorted({*_factories, *GYMNAX_NAMES})
+
+
+def make(env: Any, params: Any = None, **settings: Any) -> Any:
+    """Build the environment named `env`; or take a gymnax instance (with its `params`), or an environment of ours.
+
+    `settings` are the environment's own (physics and constructor arguments) and those of every environment:
+    `max_steps`, `sticky_actions`, `action_repeat`, `clip_reward`, `flatten`, `frame_stack` and `reset_mode`
+    (`wrap` explains them). The same settings give equal environments with equal hashes, so nothing compiles twice.
+
+    Raises ValueError for an unknown name, TypeError for an unknown setting or a wrong type.
+    """
+    common = {name: settings.pop(name) for name in COMMON_SETTINGS if name in settings}
+    if not isinstance(env, str):
+        if settings:
+            raise TypeError(unknown_name("An environment instance has no setting", next(iter(settings)), COMMON_SETTINGS))
+        return wrap(as_environment(env, params), **common)
+    if params is not None:
+        raise TypeError(f"make takes `params` only with a gymnax instance; for '{env}' give each param by its name.")
+    factory = _factory(env)
+    if "max_steps" in common and "max_steps" in inspect.signature(factory).parameters:
+        settings["max_steps"] = common.pop("max_steps")  # the environment's own limit, which may be longer
+    _check_names(env, factory, settings)
+    return wrap(as_environment(factory(**settings)), **common)
+
+
+def as_environment(env: Any, params: Any = None) -> Any:
+    """`env` as an environment: one of ours as it is, a name made, a gymnax instance (with `params`) adapted.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(env, str):
+        return make(env, params)
+    if _is_gymnax(env):
+        from .adapters.gymnax import Gymnax
+
+        return Gymnax(env, params)
+    if params is not None:
+        raise TypeError(f"`params` belong to a gymnax instance, got {type(env).__name__}; set the fields of yours instead.")
+    missing = [name for name in ("reset", "step", "observation_space", "action_space") if not hasattr(env, name)]
+    if isinstance(env, type) or missing:
+        found = f"the class {env.__name__}" if isinstance(env, type) else type(env).__name__
+        lack = f"has no {' and no '.join(missing)}" if missing else "is not built yet"
+        raise TypeError(f"An environment is a name, a gymnax instance, or an object with the contract, but {found} {lack}.")
+    return env
+
+
+def _factory(name: str) -> Factory:
+    if name in _factories:
+        return _factories[name]
+    if name in GYMNAX_NAMES:
+        from .adapters.gymnax import from_name
+
+        return functools.partial(from_name, name)
+    raise ValueError(unknown_name("There is no environment", name, names()))
+
+
+def _is_gymnax(env: Any) -> bool:
+    """Without importing gymnax: whoever holds one of its environments has imported it."""
+    gymnax = sys.modules.get("gymnax")
+    if gymnax is None:
+        return False
+    is_wrapper = type(env).__module__.startswith("gymnax.")  # the adapter says what to do with it
+    return is_wrapper or isinstance(env, gymnax.environments.environment.Environment)
+
+
+def _check_names(name: str, factory: Factory, settings: dict[str, Any]) -> None:
+    parameters = inspect.signature(factory).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return  # it checks for itself
+    known = [parameter.name for parameter in parameters]
+    for setting in settings:
+        if setting not in known:
+            raise TypeError(unknown_name(f"{name} has no setting", setting, [*known, *COMMON_SETTINGS]))

@@ -1,0 +1,41 @@
+"""Many environments stepped as one: what the interaction loop meets."""
+
+from typing import Any
+
+import jax
+
+from jaxrl.pytree import dataclass, static
+
+from .environment import TimeStep
+from .spaces import Space
+
+
+@dataclass
+class VectorEnvironment:
+    """`num_envs` copies of `env` under `vmap`; an environment that steps a batch of its own has the same interface."""
+
+    env: Any
+    num_envs: int = static(minimum=1)
+
+    @property
+    def observation_space(self) -> Space:
+        """The space of one environment."""
+        return self.env.observation_space  # type: ignore[no-any-return]  # any Environment has one
+
+    @property
+    def action_space(self) -> Space:
+        """The space of one environment."""
+        return self.env.action_space  # type: ignore[no-any-return]  # any Environment has one
+
+    def reset(self, keys: jax.Array) -> tuple[Any, Any]:
+        """First states and observations [K, ...] for keys [K], for any K."""
+        return jax.vmap(self.env.reset)(keys)  # type: ignore[no-any-return]  # the same
+
+    def step(self, keys: jax.Array, states: Any, actions: Any) -> tuple[Any, TimeStep]:
+        """Step each of the N environments [N, ...] with its own key [N]."""
+        return jax.vmap(self.env.step)(keys, states, actions)  # type: ignore[no-any-return]  # the same
+
+
+def vectorize(env: Any, num_envs: int) -> VectorEnvironment:
+    """`env` as a batch of `num_envs`."""
+    return VectorEnvironment(env, num_envs)

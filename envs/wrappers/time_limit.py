@@ -1,0 +1,45 @@
+"""A time limit."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.pytree import dataclass, static
+
+from ..environment import TimeStep
+from ..spaces import Space
+
+
+@dataclass
+class TimeLimitState:
+    env_state: Any
+    time: jax.Array
+    """int32 []: steps taken in this episode."""
+
+
+@dataclass
+class TimeLimit:
+    """Truncates (never terminates) an episode after `max_steps` steps, unless it ends before."""
+
+    env: Any
+    max_steps: int = static(minimum=1)
+
+    @property
+    def observation_space(self) -> Space:
+        return self.env.observation_space  # type: ignore[no-any-return]  # any Environment has one
+
+    @property
+    def action_space(self) -> Space:
+        return self.env.action_space  # type: ignore[no-any-return]  # the same
+
+    def reset(self, key: jax.Array) -> tuple[TimeLimitState, Any]:
+        env_state, obs = self.env.reset(key)
+        return TimeLimitState(env_state=env_state, time=jnp.int32(0)), obs
+
+    def step(self, key: jax.Array, state: TimeLimitState, action: Any) -> tuple[TimeLimitState, TimeStep]:
+        env_state, timestep = self.env.step(key, state.env_state, action)
+        time = state.time + 1
+        truncated = timestep.truncated | (time >= self.max_steps)
+        return TimeLimitState(env_state=env_state, time=time), dataclasses.replace(timestep, truncated=truncated)
