@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxrl.pytree import unknown_name
 
-from .wrappers.wrap import COMMON_SETTINGS, wrap
+from .wrappers.wrap import COMMON_SETTINGS, CommonSettings, wrap
 
 Factory = Callable[..., Any]
 
@@ -63,26 +63,30 @@ def names() -> list[str]:
 
 
 def make(env: Any, params: Any = None, **settings: Any) -> Any:
-    """Build the environment named `env`; or take a gymnax instance (with its `params`), or an environment of ours.
+    """Build the environment named `env`, or take a gymnax instance (with its `params`), or an environment of ours.
 
     `settings` are the environment's own (physics and constructor arguments) and those of every environment:
     `max_steps`, `sticky_actions`, `action_repeat`, `clip_reward`, `flatten`, `frame_stack` and `reset_mode`
-    (`wrap` explains them). The same settings give equal environments with equal hashes, so nothing compiles twice.
+    (`wrappers.wrap.CommonSettings` explains them). The same settings give equal environments with equal hashes, so
+    nothing compiles twice.
 
     Raises ValueError for an unknown name, TypeError for an unknown setting or a wrong type.
     """
-    common = {name: settings.pop(name) for name in COMMON_SETTINGS if name in settings}
+    common: dict[str, Any] = {name: settings.pop(name) for name in COMMON_SETTINGS if name in settings}
     if not isinstance(env, str):
         if settings:
-            raise TypeError(unknown_name("An environment instance has no setting", next(iter(settings)), COMMON_SETTINGS))
-        return wrap(as_environment(env, params), **common)
+            unknown = next(iter(settings))
+            raise TypeError(
+                unknown_name("An environment that is already built has no setting", unknown, COMMON_SETTINGS)
+            )
+        return wrap(as_environment(env, params), CommonSettings(**common))
     if params is not None:
         raise TypeError(f"make takes `params` only with a gymnax instance; for '{env}' give each param by its name.")
     factory = _factory(env)
     if "max_steps" in common and "max_steps" in inspect.signature(factory).parameters:
         settings["max_steps"] = common.pop("max_steps")  # the environment's own limit, which may be longer
     _check_names(env, factory, settings)
-    return wrap(as_environment(factory(**settings)), **common)
+    return wrap(as_environment(factory(**settings)), CommonSettings(**common))
 
 
 def as_environment(env: Any, params: Any = None) -> Any:
@@ -97,12 +101,14 @@ def as_environment(env: Any, params: Any = None) -> Any:
 
         return Gymnax(env, params)
     if params is not None:
-        raise TypeError(f"`params` belong to a gymnax instance, got {type(env).__name__}; set the fields of yours instead.")
+        raise TypeError(f"`params` belong to a gymnax instance, got {type(env).__name__}; set its own fields instead.")
     missing = [name for name in ("reset", "step", "observation_space", "action_space") if not hasattr(env, name)]
     if isinstance(env, type) or missing:
-        found = f"the class {env.__name__}" if isinstance(env, type) else type(env).__name__
-        lack = f"has no {' and no '.join(missing)}" if missing else "is not built yet"
-        raise TypeError(f"An environment is a name, a gymnax instance, or an object with the contract, but {found} {lack}.")
+        found = f"the class {env.__name__}" if isinstance(env, type) else f"{env!r} ({type(env).__name__})"
+        raise TypeError(
+            "An environment is a name, a gymnax instance, or an object with reset, step, observation_space and "
+            f"action_space, got {found}; {f'add {missing[0]}' if missing else 'build it first'}."
+        )
     return env
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -32,7 +32,7 @@ class Discrete:
 
     def contains(self, value: Any) -> jax.Array:
         value = jnp.asarray(value)
-        return jnp.all((value >= 0) & (value < self.n)) & (value.shape == ())
+        return jnp.asarray(value.shape == ()) & jnp.all((value >= 0) & (value < self.n))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,29 +63,28 @@ class MultiDiscrete:
         return jnp.all((value >= 0) & (value < np.asarray(self.nvec)))
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, init=False, eq=False, repr=False)
 class Box:
-    """Arrays between two bounds, entry by entry (inclusive); a bound may be infinite. Three axes are an image [H, W, C].
+    """Arrays between two inclusive bounds, which may be infinite; three axes are an image [H, W, C].
 
-    `low` and `high` are given as numbers or arrays that broadcast to `shape`, and held as read-only arrays of it.
+    The bounds are given as numbers or arrays that broadcast to `shape`, and held as read-only arrays of it.
     """
 
-    low: Any
-    high: Any
-    shape: tuple[int, ...] | None = None
-    dtype: Any = np.float32
+    low: np.ndarray[Any, Any]
+    high: np.ndarray[Any, Any]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
-    def __post_init__(self) -> None:
-        shape = self.shape
+    def __init__(self, low: Any, high: Any, shape: Sequence[int] | None = None, dtype: Any = np.float32) -> None:
         if shape is None:
-            shape = np.broadcast_shapes(np.shape(self.low), np.shape(self.high))
-        shape, dtype = tuple(int(size) for size in shape), np.dtype(self.dtype)
-        low, high = (_bound(bound, shape, dtype) for bound in (self.low, self.high))
-        if np.isnan(low).any() or np.isnan(high).any() or np.any(low > high):
-            raise ValueError(f"A Box needs low <= high in every entry, got low={self.low} and high={self.high}.")
-        for name, value in (("low", low), ("high", high), ("shape", shape), ("dtype", dtype)):
+            shape = np.broadcast_shapes(np.shape(low), np.shape(high))
+        shape, dtype = tuple(int(size) for size in shape), np.dtype(dtype)
+        lows, highs = _bound(low, shape, dtype), _bound(high, shape, dtype)
+        if np.isnan(lows).any() or np.isnan(highs).any() or np.any(lows > highs):
+            raise ValueError(f"A Box needs low <= high in every entry, got low={low} and high={high}.")
+        for name, value in (("low", lows), ("high", highs), ("shape", shape), ("dtype", dtype)):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_identity", (low.tobytes(), high.tobytes(), shape, dtype))
+        object.__setattr__(self, "_identity", (lows.tobytes(), highs.tobytes(), shape, dtype))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Box) and self._identity == other._identity  # type: ignore[attr-defined]  # set above
@@ -106,7 +105,7 @@ class Box:
         """Uniform where both bounds are finite; exponential away from the one that is, normal where none is."""
         shape, below, above = self.shape, np.isfinite(self.low), np.isfinite(self.high)
         if np.issubdtype(self.dtype, np.bool_):
-            return jax.random.bernoulli(key, 0.5, shape) & self.high | self.low
+            return jnp.clip(jax.random.bernoulli(key, 0.5, shape), self.low, self.high)
         if np.issubdtype(self.dtype, np.integer):
             uniform = jax.random.uniform(key, shape)
             span = self.high.astype(np.float64) - self.low + 1
@@ -116,7 +115,8 @@ class Box:
         low, high = (np.where(below & above, bound, side) for bound, side in ((self.low, 0.0), (self.high, 1.0)))
         uniform = jax.random.uniform(uniform_key, shape, jnp.float32, low, high)
         exponential = jax.random.exponential(exponential_key, shape)
-        one_sided = jnp.where(below, np.where(below, self.low, 0) + exponential, np.where(above, self.high, 0) - exponential)
+        from_low, from_high = np.where(below, self.low, 0) + exponential, np.where(above, self.high, 0) - exponential
+        one_sided = jnp.where(below, from_low, from_high)
         drawn = jnp.where(below | above, one_sided, jax.random.normal(normal_key, shape))
         return jnp.where(below & above, uniform, drawn).astype(self.dtype)
 
@@ -212,7 +212,7 @@ def flat_size(space: Space) -> int:
     if isinstance(space, MultiDiscrete):
         return sum(space.nvec)
     if isinstance(space, Box):
-        return math.prod(space.shape or ())
+        return math.prod(space.shape)
     parts = [entry for _, entry in space.entries] if isinstance(space, Dict) else space.spaces
     return sum(flat_size(entry) for entry in parts)
 

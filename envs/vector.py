@@ -6,7 +6,7 @@ import jax
 
 from jaxrl.pytree import dataclass, static
 
-from .environment import TimeStep
+from .environment import Environment, TimeStep
 from .spaces import Space
 
 
@@ -14,26 +14,26 @@ from .spaces import Space
 class VectorEnvironment:
     """`num_envs` copies of `env` under `vmap`; an environment that steps a batch of its own has the same interface."""
 
-    env: Any
+    env: Environment[Any]
     num_envs: int = static(minimum=1)
 
     @property
     def observation_space(self) -> Space:
         """The space of one environment."""
-        return self.env.observation_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.observation_space
 
     @property
     def action_space(self) -> Space:
         """The space of one environment."""
-        return self.env.action_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.action_space
 
     def reset(self, keys: jax.Array) -> tuple[Any, Any]:
         """First states and observations [K, ...] for keys [K], for any K."""
-        return jax.vmap(self.env.reset)(keys)  # type: ignore[no-any-return]  # the same
+        return jax.vmap(self.env.reset)(keys)
 
     def step(self, keys: jax.Array, states: Any, actions: Any) -> tuple[Any, TimeStep]:
         """Step each of the N environments [N, ...] with its own key [N]."""
-        return jax.vmap(self.env.step)(keys, states, actions)  # type: ignore[no-any-return]  # the same
+        return jax.vmap(self.env.step)(keys, states, actions)
 
 
 def vectorize(env: Any, num_envs: int) -> VectorEnvironment:

@@ -16,11 +16,10 @@ from gymnax.environments import environment as gymnax_environment
 from gymnax.environments import spaces as gymnax_spaces
 from gymnax.environments.classic_control.cartpole import CartPole
 
+from jaxrl.envs.environment import TimeStep
+from jaxrl.envs.spaces import Box, Dict, Discrete, Space, Tuple
+from jaxrl.envs.wrappers.wrap import COMMON_SETTINGS
 from jaxrl.pytree import dataclass, static, unknown_name
-
-from ..environment import TimeStep
-from ..spaces import Box, Dict, Discrete, Space, Tuple
-from ..wrappers.wrap import COMMON_SETTINGS
 
 _UNBOUNDED = float(np.finfo(np.float32).max)
 _DERIVED = {"total_mass": "masscart and masspole", "polemass_length": "masspole and length"}
@@ -58,8 +57,8 @@ class Gymnax:
 
     rules: Any = static()
     params: Any = None
-    observation_space: Space = static(None)
-    action_space: Space = static(None)
+    observation_space: Space = static(default=None)
+    action_space: Space = static(default=None)
 
     def check(self) -> None:
         rules = self.rules if isinstance(self.rules, Rules) else _accepted(self.rules)
@@ -106,7 +105,8 @@ def from_name(name: str, *, max_steps: int | None = None, **settings: Any) -> Gy
             if setting in _derived(env):
                 raise TypeError(f"{name} computes '{setting}' from {_DERIVED[setting]}; set those instead.")
             if setting not in (*arguments, *fields):
-                raise TypeError(unknown_name(f"{name} has no setting", setting, [*arguments, *fields, *COMMON_SETTINGS]))
+                known = [*arguments, *fields, *COMMON_SETTINGS]
+                raise TypeError(unknown_name(f"{name} has no setting", setting, known))
         chosen = {setting: value for setting, value in settings.items() if setting in arguments}
         if chosen:
             env = _build(name, chosen)
@@ -141,7 +141,7 @@ def _accepted(env: Any) -> Rules:
 
 
 def _fingerprint(value: Any) -> Any:
-    if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
     if isinstance(value, (np.ndarray, jax.Array)):
         return (value.shape, str(value.dtype), np.asarray(value).tobytes())
@@ -163,9 +163,7 @@ def _derived(env: Any) -> tuple[str, ...]:
 def _consistent(env: Any, params: Any) -> Any:
     if not isinstance(env, CartPole):
         return params
-    return params.replace(
-        total_mass=params.masscart + params.masspole, polemass_length=params.masspole * params.length
-    )
+    return params.replace(total_mass=params.masscart + params.masspole, polemass_length=params.masspole * params.length)
 
 
 def _strong(tree: Any) -> Any:
@@ -174,7 +172,7 @@ def _strong(tree: Any) -> Any:
 
 
 def _strong_params(params: Any, defaults: Any) -> Any:
-    if jax.tree.structure(params) != jax.tree.structure(defaults):
+    if type(params) is not type(defaults):
         return _strong(params)
     return jax.tree.map(lambda default, value: _like(default, value, "A gymnax param"), defaults, params)
 
@@ -182,7 +180,7 @@ def _strong_params(params: Any, defaults: Any) -> Any:
 def _like(default: Any, value: Any, label: str) -> Any:
     """`value` as a strong array of the kind of `default` (bool, int32 or float32); scalars stay numpy's."""
     wanted = jnp.result_type(default)
-    if isinstance(value, jax.core.Tracer) or jax.dtypes.issubdtype(wanted, jax.dtypes.prng_key):
+    if isinstance(value, jax.core.Tracer) or jnp.issubdtype(wanted, jax.dtypes.prng_key):
         return jnp.asarray(value, wanted)
     array = np.asarray(value)
     kind = {"b": "True or False", "i": "a whole number", "f": "a number"}.get(wanted.kind, str(wanted))

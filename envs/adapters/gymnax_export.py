@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 from gymnax.environments import environment, spaces
 
-from ..spaces import Box, Dict, Discrete, Space, Tuple
+from jaxrl.envs.spaces import Box, Dict, Discrete, Space, Tuple
 
 
 @struct.dataclass

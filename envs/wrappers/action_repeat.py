@@ -6,29 +6,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.envs.environment import Environment, TimeStep
+from jaxrl.envs.spaces import Space
 from jaxrl.pytree import dataclass, static
-
-from ..environment import TimeStep
-from ..spaces import Space
 
 
 @dataclass
 class ActionRepeat:
     """Plays every action `num_repeats` times, or until the episode ends; the rewards are added up."""
 
-    env: Any
+    env: Environment[Any]
     num_repeats: int = static(minimum=1)
 
     @property
     def observation_space(self) -> Space:
-        return self.env.observation_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.observation_space
 
     @property
     def action_space(self) -> Space:
-        return self.env.action_space  # type: ignore[no-any-return]  # the same
+        return self.env.action_space
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
-        return self.env.reset(key)  # type: ignore[no-any-return]  # the same
+        return self.env.reset(key)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
         step_keys = jax.random.split(key, self.num_repeats)

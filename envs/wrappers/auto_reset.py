@@ -6,10 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.envs.environment import Environment, TimeStep
+from jaxrl.envs.spaces import Space
 from jaxrl.pytree import dataclass
-
-from ..environment import TimeStep
-from ..spaces import Space
 
 
 @dataclass
@@ -21,24 +20,22 @@ class AutoReset:
     successor.
     """
 
-    env: Any
+    env: Environment[Any]
 
     @property
     def observation_space(self) -> Space:
-        return self.env.observation_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.observation_space
 
     @property
     def action_space(self) -> Space:
-        return self.env.action_space  # type: ignore[no-any-return]  # the same
+        return self.env.action_space
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
-        return self.env.reset(key)  # type: ignore[no-any-return]  # the same
+        return self.env.reset(key)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
         step_key, reset_key = jax.random.split(key)
         state, timestep = self.env.step(step_key, state, action)
         ended = timestep.terminated | timestep.truncated
-        state, obs = jax.tree.map(
-            lambda a, b: jnp.where(ended, a, b), self.env.reset(reset_key), (state, timestep.obs)
-        )
+        state, obs = jax.tree.map(lambda a, b: jnp.where(ended, a, b), self.env.reset(reset_key), (state, timestep.obs))
         return state, dataclasses.replace(timestep, obs=obs, info={**timestep.info, "final_obs": timestep.obs})

@@ -1,15 +1,14 @@
 """Observation flattening."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
 
+from jaxrl.envs.environment import Environment, TimeStep
+from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, flat_size, flatten
 from jaxrl.pytree import dataclass
-
-from ..environment import TimeStep
-from ..spaces import Box, Dict, Discrete, MultiDiscrete, Space, flat_size, flatten
 
 
 @dataclass
@@ -19,7 +18,7 @@ class FlattenObservation:
     A dict with an `action_mask` becomes {"observation": vector, "action_mask": mask}.
     """
 
-    env: Any
+    env: Environment[Any]
 
     @property
     def observation_space(self) -> Space:
@@ -30,7 +29,7 @@ class FlattenObservation:
 
     @property
     def action_space(self) -> Space:
-        return self.env.action_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.action_space
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         state, obs = self.env.reset(key)
@@ -47,7 +46,7 @@ class FlattenObservation:
         return flatten(space, obs)
 
 
-def _has_mask(space: Space) -> bool:
+def _has_mask(space: Space) -> TypeGuard[Dict]:
     return isinstance(space, Dict) and "action_mask" in space.spaces
 
 

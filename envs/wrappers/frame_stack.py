@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrl.envs.environment import Environment, TimeStep
+from jaxrl.envs.spaces import Box, Dict, Space
 from jaxrl.pytree import dataclass, static
-
-from ..environment import TimeStep
-from ..spaces import Box, Dict, Space
 
 
 @dataclass
@@ -28,7 +27,7 @@ class FrameStack:
     stacked.
     """
 
-    env: Any
+    env: Environment[Any]
     num_frames: int = static(minimum=1)
 
     def check(self) -> None:
@@ -40,7 +39,7 @@ class FrameStack:
 
     @property
     def action_space(self) -> Space:
-        return self.env.action_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.action_space
 
     def reset(self, key: jax.Array) -> tuple[FrameStackState, Any]:
         env_state, obs = self.env.reset(key)

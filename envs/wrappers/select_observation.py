@@ -6,17 +6,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrl.envs.environment import Environment, TimeStep
+from jaxrl.envs.spaces import Box, Space
 from jaxrl.pytree import dataclass, static
-
-from ..environment import TimeStep
-from ..spaces import Box, Space
 
 
 @dataclass
 class SelectObservation:
     """Shows only the entries `indices` of the observation's last axis: the rest of the state is hidden."""
 
-    env: Any
+    env: Environment[Any]
     indices: tuple[int, ...] = static()
 
     def check(self) -> None:
@@ -31,11 +30,12 @@ class SelectObservation:
     @property
     def observation_space(self) -> Space:
         space = self.env.observation_space
+        assert isinstance(space, Box)  # `check` has seen to it
         return Box(space.low[..., list(self.indices)], space.high[..., list(self.indices)], None, space.dtype)
 
     @property
     def action_space(self) -> Space:
-        return self.env.action_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.action_space
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         state, obs = self.env.reset(key)

@@ -5,10 +5,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.envs.environment import Environment, TimeStep
+from jaxrl.envs.spaces import Space, clip
 from jaxrl.pytree import Scalar, dataclass, hyperparameter
-
-from ..environment import TimeStep
-from ..spaces import Space, clip
 
 
 @dataclass
@@ -25,16 +24,16 @@ class StickyActions:
     Machado et al. (2018), "Revisiting the Arcade Learning Environment", section 5.
     """
 
-    env: Any
+    env: Environment[Any]
     probability: Scalar = hyperparameter(0.1, minimum=0.0, maximum=1.0)
 
     @property
     def observation_space(self) -> Space:
-        return self.env.observation_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.observation_space
 
     @property
     def action_space(self) -> Space:
-        return self.env.action_space  # type: ignore[no-any-return]  # the same
+        return self.env.action_space
 
     def reset(self, key: jax.Array) -> tuple[StickyActionsState, Any]:
         env_state, obs = self.env.reset(key)

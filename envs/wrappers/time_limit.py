@@ -6,10 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.envs.environment import Environment, TimeStep
+from jaxrl.envs.spaces import Space
 from jaxrl.pytree import dataclass, static
-
-from ..environment import TimeStep
-from ..spaces import Space
 
 
 @dataclass
@@ -23,16 +22,16 @@ class TimeLimitState:
 class TimeLimit:
     """Truncates (never terminates) an episode after `max_steps` steps, unless it ends before."""
 
-    env: Any
+    env: Environment[Any]
     max_steps: int = static(minimum=1)
 
     @property
     def observation_space(self) -> Space:
-        return self.env.observation_space  # type: ignore[no-any-return]  # any Environment has one
+        return self.env.observation_space
 
     @property
     def action_space(self) -> Space:
-        return self.env.action_space  # type: ignore[no-any-return]  # the same
+        return self.env.action_space
 
     def reset(self, key: jax.Array) -> tuple[TimeLimitState, Any]:
         env_state, obs = self.env.reset(key)
