@@ -18,7 +18,7 @@ from jaxrl.engine.run import run as run
 from jaxrl.engine.sweep import vary as vary
 from jaxrl.engine.train import Result as Result
 from jaxrl.engine.train import train as train
-from jaxrl.envs.adapters.gymnax import to_gymnax as to_gymnax
+from jaxrl.envs.adapters.to_gymnax import to_gymnax as to_gymnax
 from jaxrl.envs.check import check_env as check_env
 from jaxrl.envs.registry import make as make
 from jaxrl.envs.registry import register as register

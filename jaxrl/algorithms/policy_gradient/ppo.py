@@ -24,18 +24,19 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.algorithm import num_iterations
+from jaxrl.components import normalization
 from jaxrl.components import policy_losses as losses
-from jaxrl.components.axis import own_key, share
+from jaxrl.components.axis import mean_over, own_key, share
 from jaxrl.components.distributions import Head, action_head
 from jaxrl.components.epochs import Passes, run_epochs
 from jaxrl.components.networks import ActorCritic, init_network, torso_for
-from jaxrl.components.normalization import ReturnScaling, RunningStats, normalize
+from jaxrl.components.normalization import RunningStats, accumulate_returns, normalize, scale_rewards
 from jaxrl.components.optimizers import adam
 from jaxrl.components.policies import ActorPolicy, action_mask
 from jaxrl.components.returns import generalized_advantages
 from jaxrl.components.rollout_values import rollout_values
 from jaxrl.components.rollouts import Transition, World, begin, unroll
-from jaxrl.components.schedules import linear
+from jaxrl.components.schedules import fraction_done, linear
 from jaxrl.envs.registry import as_environment
 from jaxrl.envs.vector import VectorEnvironment, vectorize
 from jaxrl.metrics import Metrics, mean, over_axis
@@ -85,9 +86,9 @@ class PPO:
     """PPO for discrete, multi-discrete, masked and continuous actions; the defaults solve CartPole-v1."""
 
     env: Any = converted(as_environment)
-    num_envs: int = static(16, minimum=1)
+    num_envs: int = static(8, minimum=1)
     """N, over all devices."""
-    num_steps: int = static(128, minimum=1)
+    num_steps: int = static(32, minimum=1)
     """T, the length of a rollout."""
     total_steps: int = static(500_000, minimum=1)
     num_epochs: int = static(4, minimum=1)
@@ -107,7 +108,7 @@ class PPO:
     axis: str | None = static(None)
     """The mapped axis over whose devices the environments are spread."""
 
-    learning_rate: Scalar = hyperparameter(2.5e-4, minimum=0)
+    learning_rate: Scalar = hyperparameter(1e-3, minimum=0)
     adam_epsilon: Scalar = hyperparameter(1e-5, above=0)
     max_grad_norm: Scalar | None = hyperparameter(0.5, above=0)
     discount: Scalar = hyperparameter(0.99, minimum=0, maximum=1)  # gamma
@@ -148,15 +149,16 @@ class PPO:
         return vectorize(self.env, share(self.num_envs, self.axis, "num_envs"))
 
     def optimizer(self, iteration: jax.Array) -> optax.GradientTransformation:
-        left = 1.0 - iteration / num_iterations(self) if self.anneal_learning_rate else 1.0
-        return adam(
-            self.learning_rate * left, epsilon=self.adam_epsilon, max_grad_norm=self.max_grad_norm, axis=self.axis
-        )
+        rate = self.learning_rate
+        if self.anneal_learning_rate:
+            rate = linear(rate, 0.0, fraction_done(iteration, num_iterations(self)))
+        return adam(rate, epsilon=self.adam_epsilon, max_grad_norm=self.max_grad_norm, axis=self.axis)
 
     def init(self, key: jax.Array) -> State:
         params_key, world_key = jax.random.split(key)
         world = begin(own_key(world_key, self.axis), self.envs)
-        params = init_network(self.network, params_key, world.obs)
+        first_obs = jax.tree.map(lambda leaf: leaf[0], world.obs)
+        params = init_network(self.network, params_key, first_obs)
         learner = Learner(
             params=params,
             opt_state=self.optimizer(jnp.int32(0)).init(params),
@@ -257,8 +259,10 @@ class PPO:
     ) -> tuple[Learner, jax.Array]:
         """Let the normalisers, frozen until here, take in the rollout."""
         if learner.observation_stats is not None:
-            stats = update(learner.observation_stats, rollout.obs, self.axis)
+            stats = normalization.update(learner.observation_stats, rollout.obs, self.axis)
             learner = replace(learner, observation_stats=stats)
         if learner.reward_stats is not None:
-            ...
+            ends = rollout.terminated, rollout.truncated
+            discounted_return, sums = accumulate_returns(discounted_return, rollout.reward, *ends, self.discount)
+            learner = replace(learner, reward_stats=normalization.update(learner.reward_stats, sums, self.axis))
         return learner, discounted_return

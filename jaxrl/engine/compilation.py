@@ -1,0 +1,57 @@
+"""Compiling ahead of the run, so that its time is known apart, and keeping compiled programs on disk."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+
+def compile_ahead(function: Callable[..., Any], *args: Any, donate: tuple[int, ...] = ()) -> tuple[Any, float]:
+    """`function` compiled for arguments like `args`, and the seconds that tracing and compiling took."""
+    began = time.perf_counter()
+    compiled = jax.jit(function, donate_argnums=donate).lower(*args).compile()
+    return compiled, time.perf_counter() - began
+
+
+def cache_directory() -> Path:
+    """Where compiled programs are kept between processes: `$JAXRL_CACHE`, else `~/.cache/jaxrl`."""
+    return Path(os.environ.get("JAXRL_CACHE") or Path.home() / ".cache" / "jaxrl")
+
+
+@contextlib.contextmanager
+def disk_cache() -> Iterator[None]:
+    """Keep what is compiled inside on disk, and take from there what was compiled before.
+
+    A cache of JAX's own that the user has set stays in charge. Nothing of JAX's configuration is changed afterwards.
+    A directory that cannot be written only means compiling again.
+    """
+    if jax.config.jax_compilation_cache_dir is not None or not _is_writable(cache_directory()):
+        yield
+        return
+    settings = {
+        "jax_compilation_cache_dir": str(cache_directory()),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for name, value in settings.items():
+        jax.config.update(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()  # JAX otherwise goes on writing to the directory it has opened
+
+
+def _is_writable(directory: Path) -> bool:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(directory, os.W_OK)
