@@ -8,6 +8,8 @@ from typing import Any
 
 from jaxrl.pytree import unknown_name
 
+from .probes import PROBES
+from .wrappers.select_observation import SelectObservation
 from .wrappers.wrap import COMMON_SETTINGS, CommonSettings, wrap
 
 Factory = Callable[..., Any]
@@ -42,7 +44,17 @@ GYMNAX_NAMES = (
 )
 """What gymnax 1.0 registers, written out so that listing the names does not import it."""
 
-_factories: dict[str, Factory] = {}
+
+def cart_pole_without_velocities(*, max_steps: int | None = None, **settings: Any) -> SelectObservation:
+    """CartPole-v1 that shows the positions of cart and pole and hides their velocities: a task for a memory."""
+    return SelectObservation(_factory("CartPole-v1")(max_steps=max_steps, **settings), (0, 2))
+
+
+_factories: dict[str, Factory] = {
+    "CartPoleNoVel-v1": cart_pole_without_velocities,
+    **{f"Probe/{probe.__name__}-v0": probe for probe in PROBES},
+    **{f"Probe/{probe.__name__}Continuous-v0": functools.partial(probe, continuous=True) for probe in PROBES},
+}
 
 
 def register(name: str, factory: Factory) -> None:
