@@ -37,9 +37,9 @@ def activation_function(name: str) -> Callable[[jax.Array], jax.Array]:
     return ACTIVATIONS[name]
 
 
-def dense(features: int, gain: float, name: str | None = None) -> nn.Dense:
+def dense(features: int, gain: float) -> nn.Dense:
     """A linear layer with an orthogonal kernel of this gain and biases 0."""
-    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(gain), name=name)
+    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(gain))
 
 
 class MLP(nn.Module):
@@ -76,9 +76,9 @@ class CNN(nn.Module):
         activation = activation_function(self.activation)
         scale = 255.0 if obs.dtype == jnp.uint8 else 1.0
         image = obs.astype(jnp.float32) / scale
-        for channels, kernel_size, stride in zip(self.channels, self.kernel_sizes, self.strides, strict=True):
-            patches = _patches(image, kernel_size, stride)
-            image = activation(dense(channels, math.sqrt(2.0))(patches))
+        init = nn.initializers.orthogonal(math.sqrt(2.0))
+        for channels, size, stride in zip(self.channels, self.kernel_sizes, self.strides, strict=True):
+            image = activation(nn.Conv(channels, (size, size), stride, "VALID", kernel_init=init)(image))
         flat = image.reshape(*image.shape[:-3], -1)
         return MLP(self.hidden_sizes, self.activation)(flat)
 
@@ -143,22 +143,6 @@ def flattened(space: Space, obs: Any) -> jax.Array:
     else:
         parts = [flattened(entry, part) for entry, part in zip(space.spaces, obs, strict=True)]
     return jnp.concatenate(parts, axis=-1)
-
-
-def _patches(image: jax.Array, kernel_size: int, stride: int) -> jax.Array:
-    """[..., H, W, C] to [..., H', W', kernel_size^2 C]: a convolution becomes a matrix product.
-
-    Under a vmap over agents that stays one batched product, where a convolution would become a grouped one, which
-    XLA's CPU backend computes many times slower.
-    """
-    height = (image.shape[-3] - kernel_size) // stride + 1
-    width = (image.shape[-2] - kernel_size) // stride + 1
-    shifted = [
-        image[..., row : row + stride * height : stride, column : column + stride * width : stride, :]
-        for row in range(kernel_size)
-        for column in range(kernel_size)
-    ]
-    return jnp.concatenate(shifted, axis=-1)
 
 
 def _cnn_for(shape: tuple[int, ...] | None, hidden_sizes: tuple[int, ...], activation: str) -> CNN:
