@@ -39,7 +39,7 @@ class Categorical:
 
     def log_prob(self, action: jax.Array) -> jax.Array:
         # A comparison instead of a gather: it fuses, and its gradient is no scatter.
-        chosen = action[..., None] == jnp.arange(self.logits.shape[-1])
+        chosen = jax.nn.one_hot(action, self.logits.shape[-1], dtype=bool)
         return jnp.where(chosen, self.log_probs, 0.0).sum(axis=-1)
 
     def sample_and_log_prob(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:

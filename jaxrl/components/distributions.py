@@ -185,7 +185,8 @@ class GaussianHead:
         _refuse(mask)
         if free is None:
             raise TypeError("A Gaussian head needs its log-std as `free`; pass the network's second output.")
-        return Gaussian(outputs.astype(jnp.float32), free.astype(jnp.float32), self.shape)
+        log_std = jnp.broadcast_to(free.astype(jnp.float32), outputs.shape)
+        return Gaussian(outputs.astype(jnp.float32), log_std, self.shape)
 
 
 @dataclasses.dataclass(frozen=True)

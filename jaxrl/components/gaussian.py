@@ -22,7 +22,7 @@ class Gaussian:
     mean: jax.Array
     """[..., D] with D = prod(shape)."""
     log_std: jax.Array
-    """[D] or [..., D]."""
+    """[..., D]."""
     shape: tuple[int, ...] = static()
 
     @property
@@ -41,8 +41,7 @@ class Gaussian:
         return self.sample(noise), log_prob
 
     def entropy(self) -> jax.Array:
-        log_std = jnp.broadcast_to(self.log_std, self.mean.shape)
-        return (log_std + (0.5 + _HALF_LOG_2PI)).sum(axis=-1)
+        return (self.log_std + (0.5 + _HALF_LOG_2PI)).sum(axis=-1)
 
     def mode(self) -> jax.Array:
         return _shaped(self.mean, self.shape)
@@ -84,18 +83,21 @@ class SquashedGaussian:
 
     def log_prob(self, action: jax.Array) -> jax.Array:
         """Finite everywhere, but inverting tanh loses digits near the bounds: prefer `sample_and_log_prob`."""
-        centre, scale = self._centre_and_scale()
+        flat = _flat(action, self.shape)
+        centre, scale = self._centre_and_scale(flat.ndim)
         limit = 1.0 - 2.0**-23  # the last float32 numbers before 1, where the inverse is still finite
-        unsquashed = jnp.arctanh(jnp.clip((_flat(action, self.shape) - centre) / scale, -limit, limit))
+        unsquashed = jnp.arctanh(jnp.clip((flat - centre) / scale, -limit, limit))
         deviation = (unsquashed - self.mean) * jnp.exp(-self.log_std)
         log_prob = -(0.5 * jnp.square(deviation) + self.log_std + _HALF_LOG_2PI) - self._log_slope(unsquashed)
         return log_prob.sum(axis=-1)
 
     def entropy(self) -> jax.Array:
         """H[u] + E[log |d action / d u|], the second term by Gauss-Hermite quadrature (there is no closed form)."""
-        unsquashed = self.mean[..., None] + jnp.exp(self.log_std)[..., None] * np.float32(_NODES)
-        _, scale = self._centre_and_scale()
-        slope = (_log_tanh_slope(unsquashed) * np.float32(_WEIGHTS)).sum(axis=-1) + np.log(scale)
+        std = jnp.exp(self.log_std)
+        slope = sum(
+            weight * self._log_slope(self.mean + node * std)
+            for node, weight in zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True)
+        )
         return (self.log_std + (0.5 + _HALF_LOG_2PI) + slope).sum(axis=-1)
 
     def mode(self) -> jax.Array:
@@ -107,14 +109,15 @@ class SquashedGaussian:
         return Gaussian(self.mean, self.log_std, self.shape).kl(Gaussian(other.mean, other.log_std, other.shape))
 
     def _squashed(self, unsquashed: jax.Array) -> jax.Array:
-        centre, scale = self._centre_and_scale()
+        centre, scale = self._centre_and_scale(unsquashed.ndim)
         return _shaped(centre + scale * jnp.tanh(unsquashed), self.shape)
 
     def _log_slope(self, unsquashed: jax.Array) -> jax.Array:
-        return _log_tanh_slope(unsquashed) + np.log(self._centre_and_scale()[1])
+        return _log_tanh_slope(unsquashed) + np.log(self._centre_and_scale(unsquashed.ndim)[1])
 
-    def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = np.asarray(self.low, np.float32), np.asarray(self.high, np.float32)
+    def _centre_and_scale(self, ndim: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of the last axis, with `ndim` axes."""
+        low, high = (np.reshape(np.float32(bound), [1] * (ndim - 1) + [-1]) for bound in (self.low, self.high))
         return (high + low) / 2, (high - low) / 2
 
 

@@ -47,7 +47,7 @@ def update(stats: RunningStats, batch: Any, axis: str | None = None) -> RunningS
     weight = rows / count
     batch = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), batch)
     batch_mean = _over_rows(batch, stats.mean, axis)
-    squares = jax.tree.map(lambda leaf, mean: jnp.square(leaf - mean), batch, batch_mean)
+    squares = jax.tree.map(lambda leaf, mean: jnp.square(leaf - _against(leaf, mean)), batch, batch_mean)
     batch_variance = _over_rows(squares, stats.mean, axis)
     gap = jax.tree.map(jnp.subtract, batch_mean, stats.mean)
     mean = jax.tree.map(lambda mean, gap: mean + weight * gap, stats.mean, gap)
@@ -70,7 +70,8 @@ def normalize(stats: RunningStats, obs: Any, clip: float = 10.0) -> Any:
     def normalized(path: Any, leaf: jax.Array, mean: jax.Array, variance: jax.Array) -> jax.Array:
         if not _is_normalized(path, leaf):
             return leaf
-        return jnp.clip((leaf - mean) * jax.lax.rsqrt(variance + 1e-8), -clip, clip)
+        scale = jax.lax.rsqrt(variance + 1e-8)
+        return jnp.clip((leaf - _against(leaf, mean)) * _against(leaf, scale), -clip, clip)
 
     return jax.tree_util.tree_map_with_path(normalized, obs, stats.mean, stats.variance)
 
@@ -104,6 +105,11 @@ def _is_normalized(path: Any, leaf: jax.Array) -> bool:
     if any(getattr(entry, "key", None) == _MASK for entry in path):
         return False
     return bool(jnp.issubdtype(leaf.dtype, jnp.floating)) or leaf.dtype == jnp.uint8
+
+
+def _against(leaf: jax.Array, per_entry: jax.Array) -> jax.Array:
+    """Give `per_entry` the leading axes of `leaf`, with size 1."""
+    return per_entry.reshape((1,) * (leaf.ndim - per_entry.ndim) + per_entry.shape)
 
 
 def _num_rows(stats: RunningStats, batch: Any) -> int:

@@ -86,7 +86,8 @@ class RecurrentActorCritic(nn.Module):
         reset_re, update_re, candidate_re = jnp.split(hidden @ self.recurrent_kernel, 3, axis=-1)
         reset = jax.nn.sigmoid(reset_in + reset_re)
         update = jax.nn.sigmoid(update_in + update_re)
-        candidate = jnp.tanh(candidate_in + reset * (candidate_re + self.candidate_bias))
+        bias = jnp.broadcast_to(self.candidate_bias, candidate_re.shape)
+        candidate = jnp.tanh(candidate_in + reset * (candidate_re + bias))
         return (1.0 - update) * candidate + update * hidden
 
     def _lstm(self, inputs: jax.Array, memory: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
