@@ -9,7 +9,9 @@ if not (_Path(__file__).parent / "envs" / "__init__.py").is_file() and (_root / 
 from jaxrl import envs as envs
 from jaxrl.algorithm import Algorithm as Algorithm
 from jaxrl.algorithm import Policy as Policy
+from jaxrl.algorithms.policy_gradient.a2c import A2C as A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO as PPO
+from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO as RecurrentPPO
 from jaxrl.engine.evaluate import Episodes as Episodes
 from jaxrl.engine.evaluate import evaluate as evaluate
 from jaxrl.engine.run import Run as Run

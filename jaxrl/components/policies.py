@@ -7,6 +7,7 @@ import jax
 
 from jaxrl.components.distributions import Distribution, Head
 from jaxrl.components.normalization import RunningStats, normalize
+from jaxrl.components.recurrent import RecurrentActorCritic
 from jaxrl.envs.spaces import Space, clip
 from jaxrl.pytree import dataclass, static
 
@@ -37,12 +38,7 @@ class ActorPolicy:
 
     def act(self, key: jax.Array, obs: Any, memory: Any = ()) -> tuple[Any, Any]:
         """The mode if greedy, else a sample, clipped to the action space; returns (action, memory)."""
-        distribution = self.distribution(obs)
-        if self.greedy:
-            action = distribution.mode()
-        else:
-            action = distribution.sample(self.head.noise(key, distribution.entropy().shape))
-        return clip(self.action_space, action), memory
+        return clip(self.action_space, _choose(self, key, self.distribution(obs))), memory
 
     def sample(self, obs: Any, memory: Any, noise: Any) -> tuple[Any, Any, Any]:
         """For `unroll`: (clipped action, memory, (the action as drawn, its log-probability))."""
@@ -52,3 +48,43 @@ class ActorPolicy:
     def initial_memory(self, shape: tuple[int, ...]) -> tuple[()]:
         """Nothing is remembered."""
         return ()
+
+
+@dataclass
+class RecurrentActorPolicy:
+    """A stochastic policy with a memory, which the caller resets to `initial_memory` where an episode starts."""
+
+    params: Any
+    observation_stats: RunningStats | None
+    network: RecurrentActorCritic = static()
+    head: Head = static()
+    action_space: Space = static()
+    greedy: bool = static(True)
+
+    def distribution(self, obs: Any, memory: Any) -> tuple[Distribution, Any]:
+        """The distribution over actions at raw observations [..., *obs], and the memory after them."""
+        if self.observation_stats is not None:
+            obs = normalize(self.observation_stats, obs)
+        (outputs, free), _, memory = self.network.apply(self.params, obs, memory, method="step")
+        return self.head(outputs, free, action_mask(obs)), memory
+
+    def act(self, key: jax.Array, obs: Any, memory: Any) -> tuple[Any, Any]:
+        """The mode if greedy, else a sample, clipped to the action space; returns (action, memory)."""
+        distribution, memory = self.distribution(obs, memory)
+        return clip(self.action_space, _choose(self, key, distribution)), memory
+
+    def sample(self, obs: Any, memory: Any, noise: Any) -> tuple[Any, Any, Any]:
+        """For `unroll`: (clipped action, memory, (the action as drawn, its log-probability, memory))."""
+        distribution, memory = self.distribution(obs, memory)
+        action, log_prob = distribution.sample_and_log_prob(noise)
+        return clip(self.action_space, action), memory, (action, log_prob, memory)
+
+    def initial_memory(self, shape: tuple[int, ...]) -> Any:
+        """What is remembered before an episode, with leading axes `shape`."""
+        return self.network.initial_memory(shape)
+
+
+def _choose(policy: ActorPolicy | RecurrentActorPolicy, key: jax.Array, distribution: Distribution) -> jax.Array:
+    if policy.greedy:
+        return distribution.mode()
+    return distribution.sample(policy.head.noise(key, distribution.entropy().shape))

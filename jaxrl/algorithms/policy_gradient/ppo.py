@@ -16,7 +16,7 @@ successor.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -41,6 +41,11 @@ from jaxrl.envs.registry import as_environment
 from jaxrl.envs.vector import VectorEnvironment, vectorize
 from jaxrl.metrics import Metrics, mean, over_axis
 from jaxrl.pytree import Scalar, converted, dataclass, hyperparameter, static
+
+if TYPE_CHECKING:
+    from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO
+
+    AnyPPO = "PPO | RecurrentPPO"
 
 
 @dataclass
@@ -148,12 +153,6 @@ class PPO:
     def envs(self) -> VectorEnvironment:
         return vectorize(self.env, share(self.num_envs, self.axis, "num_envs"))
 
-    def optimizer(self, iteration: jax.Array) -> optax.GradientTransformation:
-        rate = self.learning_rate
-        if self.anneal_learning_rate:
-            rate = linear(rate, 0.0, fraction_done(iteration, num_iterations(self)))
-        return adam(rate, epsilon=self.adam_epsilon, max_grad_norm=self.max_grad_norm, axis=self.axis)
-
     def init(self, key: jax.Array) -> State:
         params_key, world_key = jax.random.split(key)
         world = begin(own_key(world_key, self.axis), self.envs)
@@ -161,7 +160,7 @@ class PPO:
         params = init_network(self.network, params_key, first_obs)
         learner = Learner(
             params=params,
-            opt_state=self.optimizer(jnp.int32(0)).init(params),
+            opt_state=ppo_optimizer(self, jnp.int32(0)).init(params),
             observation_stats=RunningStats.of(world.obs) if self.normalize_observations else None,
             reward_stats=RunningStats.of(jnp.zeros(1)) if self.normalize_rewards else None,
             kl_coefficient=jnp.float32(self.initial_kl_coefficient),
@@ -173,7 +172,7 @@ class PPO:
         world, rollout, episodes = self.collect(rollout_key, state)
         batch = self.prepare(state.learner, rollout)
         learner, metrics = self.learn(learn_key, state.learner, batch, iteration)
-        learner, discounted_return = self.update_statistics(learner, rollout, state.discounted_return)
+        learner, discounted_return = updated_statistics(self, learner, rollout, state.discounted_return)
         return State(learner, world, discounted_return), over_axis({**episodes, **metrics}, self.axis)
 
     def policy(self, state: State, greedy: bool = True) -> ActorPolicy:
@@ -212,7 +211,7 @@ class PPO:
 
     def learn(self, key: jax.Array, learner: Learner, batch: Batch, iteration: jax.Array) -> tuple[Learner, Metrics]:
         """All epochs over one batch [B, ...]."""
-        optimizer = self.optimizer(iteration)
+        optimizer = ppo_optimizer(self, iteration)
 
         def update(learner: Learner, minibatch: Batch) -> tuple[Learner, Metrics]:
             gradient, metrics = jax.grad(self.loss, has_aux=True)(learner.params, learner.kl_coefficient, minibatch)
@@ -229,40 +228,54 @@ class PPO:
         return learner, metrics
 
     def loss(self, params: Any, kl_coefficient: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:
-        """Eq. 9 of the paper as a loss, and eq. 8's penalty, on a minibatch."""
-        distribution = self.distribution(params, batch.obs)
         value = self.network.apply(params, batch.obs, method="critic")
-        log_ratio = distribution.log_prob(batch.action) - batch.log_prob
-        ratio, entropy = jnp.exp(log_ratio), distribution.entropy().mean()
-        advantage = losses.normalized(batch.advantage, self.axis) if self.normalize_advantages else batch.advantage
-
-        policy_loss = losses.surrogate_loss(ratio, advantage, self.clip_range)
-        value_loss = losses.value_loss(value, batch.target, batch.value, self.value_clip_range)
-        loss = policy_loss + self.value_coefficient * value_loss - self.entropy_coefficient * entropy
-        if self.adaptive_kl is not None:
-            loss += kl_coefficient * batch.old.kl(distribution).mean()
-        return loss, {
-            "policy_loss": mean(policy_loss),
-            "value_loss": mean(value_loss),
-            "entropy": mean(entropy),
-            "approximate_kl": mean(losses.approximate_kl(log_ratio)),
-            "clip_fraction": mean(losses.clip_fraction(ratio, self.clip_range)),
-        }
+        return ppo_loss(self, self.distribution(params, batch.obs), value, batch, kl_coefficient)
 
     def distribution(self, params: Any, obs: Any) -> Any:
         """pi(.|obs) for normalised observations."""
         outputs, free = self.network.apply(params, obs, method="actor")
         return self.head(outputs, free, action_mask(obs))
 
-    def update_statistics(
-        self, learner: Learner, rollout: Transition, discounted_return: jax.Array
-    ) -> tuple[Learner, jax.Array]:
-        """Let the normalisers, frozen until here, take in the rollout."""
-        if learner.observation_stats is not None:
-            stats = normalization.update(learner.observation_stats, rollout.obs, self.axis)
-            learner = replace(learner, observation_stats=stats)
-        if learner.reward_stats is not None:
-            ends = rollout.terminated, rollout.truncated
-            discounted_return, sums = accumulate_returns(discounted_return, rollout.reward, *ends, self.discount)
-            learner = replace(learner, reward_stats=normalization.update(learner.reward_stats, sums, self.axis))
-        return learner, discounted_return
+
+def ppo_loss(
+    ppo: "AnyPPO", distribution: Any, value: jax.Array, batch: Any, kl_coefficient: jax.Array
+) -> tuple[jax.Array, Metrics]:
+    """Eq. 9 of the paper as a loss, and eq. 8's penalty, for pi(.|obs) and V(obs) of a minibatch."""
+    log_ratio = distribution.log_prob(batch.action) - batch.log_prob
+    ratio, entropy = jnp.exp(log_ratio), distribution.entropy().mean()
+    advantage = losses.normalized(batch.advantage, ppo.axis) if ppo.normalize_advantages else batch.advantage
+
+    policy_loss = losses.surrogate_loss(ratio, advantage, ppo.clip_range)
+    value_loss = losses.value_loss(value, batch.target, batch.value, ppo.value_clip_range)
+    loss = policy_loss + ppo.value_coefficient * value_loss - ppo.entropy_coefficient * entropy
+    if ppo.adaptive_kl is not None:
+        loss += kl_coefficient * batch.old.kl(distribution).mean()
+    return loss, {
+        "policy_loss": mean(policy_loss),
+        "value_loss": mean(value_loss),
+        "entropy": mean(entropy),
+        "approximate_kl": mean(losses.approximate_kl(log_ratio)),
+        "clip_fraction": mean(losses.clip_fraction(ratio, ppo.clip_range)),
+    }
+
+
+def ppo_optimizer(ppo: "AnyPPO", iteration: jax.Array) -> optax.GradientTransformation:
+    """Adam at this iteration's learning rate, after clipping by global norm."""
+    rate = ppo.learning_rate
+    if ppo.anneal_learning_rate:
+        rate = linear(rate, 0.0, fraction_done(iteration, num_iterations(ppo)))
+    return adam(rate, epsilon=ppo.adam_epsilon, max_grad_norm=ppo.max_grad_norm, axis=ppo.axis)
+
+
+def updated_statistics(
+    ppo: "AnyPPO", learner: Learner, rollout: Transition, discounted_return: jax.Array
+) -> tuple[Learner, jax.Array]:
+    """Let the normalisers, frozen until here, take in a rollout."""
+    if learner.observation_stats is not None:
+        stats = normalization.update(learner.observation_stats, rollout.obs, ppo.axis)
+        learner = replace(learner, observation_stats=stats)
+    if learner.reward_stats is not None:
+        ends = rollout.terminated, rollout.truncated
+        discounted_return, sums = accumulate_returns(discounted_return, rollout.reward, *ends, ppo.discount)
+        learner = replace(learner, reward_stats=normalization.update(learner.reward_stats, sums, ppo.axis))
+    return learner, discounted_return
