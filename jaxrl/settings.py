@@ -31,8 +31,8 @@ def describe(thing: Any) -> dict[str, Any]:
 def describe_object(thing: Any) -> dict[str, Any]:
     """`thing` as a mapping from which `build_object` makes its equal, arguments at their defaults left out."""
     cls = type(thing)
-    if cls.__module__ == "__main__" or "<" in cls.__qualname__:
-        return {REPR: repr(thing)}  # defined in a script or inside a function: no other process could import it
+    if not _is_importable(cls):
+        return {REPR: repr(thing)}
     arguments = _arguments(cls)
     given = {name: getattr(thing, name) for name in arguments if hasattr(thing, name)}
     for name, default in arguments.items():
@@ -42,7 +42,7 @@ def describe_object(thing: Any) -> dict[str, Any]:
                 given = others
     if not _is_rebuilt(cls, given, thing):
         return {REPR: repr(thing)}
-    return {TARGET: f"{cls.__module__}.{cls.__qualname__}", **{name: _plain(value) for name, value in given.items()}}
+    return {TARGET: path_of(cls), **{name: _plain(value) for name, value in given.items()}}
 
 
 def build(cls: type[T], settings: Mapping[str, Any], **fixed: Any) -> T:
@@ -75,6 +75,11 @@ def build_object(settings: Any) -> Any:
     return _converted("a setting", Any, settings)
 
 
+def path_of(cls: type[Any]) -> str:
+    """Where `cls` can be imported from: `package.module.Class`."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
 def import_class(path: str) -> type[Any]:
     """The class at the dotted `path`.
 
@@ -98,6 +103,11 @@ def is_complete(settings: Any) -> bool:
     if isinstance(settings, Mapping):
         return REPR not in settings and all(map(is_complete, settings.values()))
     return not isinstance(settings, list) or all(map(is_complete, settings))
+
+
+def _is_importable(cls: type[Any]) -> bool:
+    """False for what is defined in a script or inside a function: no other process could import it."""
+    return cls.__module__ != "__main__" and "<" not in cls.__qualname__
 
 
 def _arguments(cls: type[Any]) -> dict[str, Any]:
@@ -127,9 +137,10 @@ def _plain(value: Any) -> Any:
         return np.dtype(value).name
     if isinstance(value, (np.ndarray, np.generic)) or (isinstance(value, jax.Array) and _is_number(value)):
         array = np.asarray(value)
-        if array.dtype == np.float32:
+        if array.dtype.kind == "f" and array.dtype.itemsize < 8:
             # 0.00025, not 0.0002500000118743628: the shortest decimals that give the same float32
-            return np.vectorize(lambda number: float(str(number)), otypes=[object])(array).tolist()
+            decimals = np.array([float(str(number)) for number in array.ravel()], object)
+            return decimals.reshape(array.shape).tolist()
         return array.tolist()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -150,11 +161,12 @@ def _is_rebuilt(cls: type[Any], arguments: dict[str, Any], thing: Any) -> bool:
 def _is_same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
-    if type(a).__eq__ is object.__eq__ and not jax.tree_util.all_leaves([a]):
-        return jax.tree.structure(a) == jax.tree.structure(b) and all(map(np.array_equal, *map(jax.tree.leaves, (a, b))))
-    if type(a).__eq__ is object.__eq__:
-        return vars(a).keys() == vars(b).keys() and all(map(_is_same, vars(a).values(), vars(b).values()))
-    return bool(np.all(a == b))
+    if type(a).__eq__ != object.__eq__:
+        return bool(np.all(a == b))
+    if not jax.tree_util.all_leaves([a]):
+        leaves, other_leaves = jax.tree.leaves(a), jax.tree.leaves(b)
+        return jax.tree.structure(a) == jax.tree.structure(b) and all(map(np.array_equal, leaves, other_leaves))
+    return vars(a).keys() == vars(b).keys() and all(map(_is_same, vars(a).values(), vars(b).values()))
 
 
 def _converted(label: str, hint: Any, value: Any) -> Any:

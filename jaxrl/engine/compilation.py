@@ -18,9 +18,17 @@ def compile_ahead(function: Callable[..., Any], *args: Any, donate: tuple[int, .
     return compiled, time.perf_counter() - began
 
 
-def cache_directory() -> Path:
-    """Where compiled programs are kept between processes: `$JAXRL_CACHE`, else `~/.cache/jaxrl`."""
-    return Path(os.environ.get("JAXRL_CACHE") or Path.home() / ".cache" / "jaxrl")
+def cache_directory() -> Path | None:
+    """Where compiled programs are kept between processes: `$JAXRL_CACHE`, else `~/.cache/jaxrl`.
+
+    None where that cannot be written, or there is no home.
+    """
+    try:
+        directory = Path(os.environ.get("JAXRL_CACHE") or Path.home() / ".cache" / "jaxrl")
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return directory if os.access(directory, os.W_OK) else None
 
 
 @contextlib.contextmanager
@@ -30,11 +38,12 @@ def disk_cache() -> Iterator[None]:
     A cache of JAX's own that the user has set stays in charge. Nothing of JAX's configuration is changed afterwards.
     A directory that cannot be written only means compiling again.
     """
-    if jax.config.jax_compilation_cache_dir is not None or not _is_writable(cache_directory()):
+    directory = cache_directory() if jax.config.jax_compilation_cache_dir is None else None
+    if directory is None:
         yield
         return
     settings = {
-        "jax_compilation_cache_dir": str(cache_directory()),
+        "jax_compilation_cache_dir": str(directory),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
@@ -47,11 +56,3 @@ def disk_cache() -> Iterator[None]:
         for name, value in before.items():
             jax.config.update(name, value)
         compilation_cache.reset_cache()  # JAX otherwise goes on writing to the directory it has opened
-
-
-def _is_writable(directory: Path) -> bool:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(directory, os.W_OK)

@@ -1,0 +1,58 @@
+"""What a run writes into its folder: settings first, rows of metrics as they come, the results at the end."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl.algorithm import Algorithm
+from jaxrl.analysis.plots import save_learning_curve
+from jaxrl.engine import run_folder
+from jaxrl.engine.host_loop import Report
+from jaxrl.engine.record import Run, curve_name, label_of, name_of
+from jaxrl.settings import TARGET, describe, path_of
+
+
+def open_folder(directory: str | os.PathLike[str], algorithm: Algorithm[Any], options: dict[str, Any]) -> Path:
+    """A new folder with the settings of `algorithm` and of the run; raises as `run_folder.create` does."""
+    folder = run_folder.create(directory)
+    settings = {TARGET: path_of(type(algorithm)), **describe(algorithm)}
+    run_folder.write_settings(folder, {"environment": name_of(algorithm.env), "run": options, "algorithm": settings})
+    return folder
+
+
+def append_metrics(folder: Path, report: Report) -> None:
+    """One row per seed."""
+    header = ("seed", "iteration", "steps", *report.metrics)
+    rows = (
+        (seed, report.iteration, report.steps, *values)
+        for seed, values in enumerate(zip(*report.metrics.values(), strict=True))
+    )
+    run_folder.append_rows(folder / run_folder.METRICS, header, rows)
+
+
+def write_results(folder: Path, run: Run) -> None:
+    """The policies, the evaluation, the learning curve and the summary."""
+    # Sampling and greedy policies share their arrays; where one of them has more, it is saved too.
+    both = [
+        jax.vmap(lambda state, greedy=greedy: run.algorithm.policy(state, greedy))(run.state)
+        for greedy in (False, True)
+    ]
+    run_folder.write_policies(folder, *jax.device_get(both))
+    if run.evaluation is not None:
+        episodes = (run.evaluation.returns, run.evaluation.lengths, run.evaluation.completed)
+        rows = ((*index, *(part[index] for part in episodes)) for index in np.ndindex(episodes[0].shape))
+        header = ("seed", "episode", "return", "length", "completed")
+        run_folder.append_rows(folder / run_folder.EVALUATION, header, rows)
+    name = curve_name(run.metrics)
+    converged = [seed for seed in range(run.seeds) if seed not in run.diverged]
+    save_learning_curve(
+        folder / run_folder.LEARNING_CURVE,
+        run.steps,
+        run.metrics[name][converged],
+        title=label_of(run.algorithm),
+        ylabel=name.replace("_", " "),
+    )
+    (folder / run_folder.SUMMARY).write_text(f"{run}\n", encoding="utf-8")

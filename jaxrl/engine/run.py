@@ -1,0 +1,142 @@
+"""Training for people: a host loop over one compiled program, with progress, a folder, an evaluation and a summary."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxrl.algorithm import Algorithm, num_iterations
+from jaxrl.engine.compilation import disk_cache
+from jaxrl.engine.host_loop import Report, Trained, prepare, train_with_reports
+from jaxrl.engine.load import load_policy as load_policy
+from jaxrl.engine.parallel import place_seeds, seed_mesh
+from jaxrl.engine.programs import compile_evaluate
+from jaxrl.engine.progress import progress as show_progress
+from jaxrl.engine.record import Run as Run
+from jaxrl.engine.record import Timing, count, curve_name, label_of
+from jaxrl.engine.train import typed_key
+
+
+def run(  # noqa: PLR0913  # the options of the one public door, each by name
+    algorithm: Algorithm[Any],
+    *,
+    seeds: int = 1,
+    seed: int | jax.Array = 0,
+    devices: int | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    num_reports: int = 100,
+    eval_episodes: int = 128,
+    progress: bool = True,
+) -> Run:
+    """Train `seeds` agents at once, evaluate them, and leave a folder behind.
+
+    Agent k is the one that `train(algorithm, jax.random.split(jax.random.key(seed), seeds)[k])` gives, up to rounding.
+
+    Args:
+        algorithm: any `Algorithm`.
+        seeds: how many agents, trained in one program.
+        seed: a number, or a JAX key in place of `jax.random.key(seed)`.
+        devices: over how many devices the seeds are spread; None for the default device alone.
+        directory: a new folder for settings.yaml, metrics.csv, evaluation.csv, policies.npz, learning_curve.png and
+            summary.txt; None keeps everything in memory.
+        num_reports: how many rows each metric gets, lowered to the number of iterations.
+        eval_episodes: greedy episodes per agent at the end; 0 for none.
+        progress: show on stderr how far the run is.
+
+    Raises:
+        TypeError, ValueError, OSError: one sentence, before anything is compiled.
+    """
+    _check(algorithm, seeds=(seeds, 1), num_reports=(num_reports, 1), eval_episodes=(eval_episodes, 0))
+    mesh, key = seed_mesh(devices, seeds), _key(seed)
+    folder = None
+    if directory is not None:
+        from jaxrl.engine.results import open_folder, write_results  # pictures and files only for those who want them
+
+        written_seed = seed if isinstance(seed, int) else jax.random.key_data(key).tolist()
+        options = {"seeds": seeds, "seed": written_seed, "devices": devices}
+        options |= {"num_reports": num_reports, "eval_episodes": eval_episodes}
+        folder = open_folder(directory, algorithm, options)
+    with disk_cache():
+        keys = place_seeds(jax.random.split(key, seeds), mesh)
+        if progress:
+            print(f"Compiling {label_of(algorithm)} for {count(seeds, 'seed')} ...", file=sys.stderr, flush=True)
+        prepared = prepare(algorithm, keys, mesh)
+        with _reporting(algorithm, seeds, folder, show=progress) as on_report:
+            trained = train_with_reports(prepared, num_reports, on_report)
+        finished = _evaluated(algorithm, trained, keys, mesh, eval_episodes, folder)
+    if folder is not None:
+        write_results(folder, finished)
+    return finished
+
+
+def _check(algorithm: Any, **counts: tuple[Any, int]) -> None:
+    """Refuse what is no algorithm, and counts (value, minimum) that are too small."""
+    missing = [name for name in ("init", "step", "policy", "env", "total_steps") if not hasattr(algorithm, name)]
+    if isinstance(algorithm, type) or missing:
+        found = f"the class {algorithm.__name__}" if isinstance(algorithm, type) else type(algorithm).__name__
+        raise TypeError(f"run needs an algorithm such as jaxrl.PPO(env), got {found}.")
+    if getattr(algorithm, "axis", None) is not None:
+        raise ValueError(f"run trains seeds side by side and needs axis=None, got axis={algorithm.axis!r}.")
+    for name, (value, minimum) in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}.")
+
+
+def _key(seed: Any) -> jax.Array:
+    if isinstance(seed, bool) or not isinstance(seed, (int, jax.Array, np.ndarray)):
+        raise TypeError(f"seed must be a whole number or a JAX key, got {seed!r}.")
+    return jax.random.key(seed) if isinstance(seed, int) else typed_key(seed)
+
+
+@contextlib.contextmanager
+def _reporting(
+    algorithm: Algorithm[Any], seeds: int, folder: Path | None, *, show: bool
+) -> Iterator[Callable[[Report], None]]:
+    """What is to happen after each stretch: a sign of life, and rows on the disk."""
+    total_steps = num_iterations(algorithm) * algorithm.steps_per_iteration
+    with show_progress(total_steps, seeds, label_of(algorithm), show=show) as report_progress:
+
+        def on_report(report: Report) -> None:
+            values = report.metrics[curve_name(report.metrics)]
+            values = values[np.isfinite(values) & report.is_finite]
+            report_progress(report.steps, float(values.mean()) if values.size else np.nan)
+            if folder is not None:
+                from jaxrl.engine.results import append_metrics
+
+                append_metrics(folder, report)
+
+        yield on_report
+
+
+def _evaluated(
+    algorithm: Algorithm[Any],
+    trained: Trained,
+    keys: jax.Array,
+    mesh: Mesh | None,
+    num_episodes: int,
+    folder: Path | None,
+) -> Run:
+    evaluation, seconds_compiling, seconds_evaluating = None, 0.0, 0.0
+    if num_episodes > 0:
+        program, seconds_compiling = compile_evaluate(algorithm, keys, trained.states, num_episodes, mesh)
+        began = time.perf_counter()
+        evaluation = jax.device_get(program(algorithm, keys, trained.states))
+        seconds_evaluating = time.perf_counter() - began
+    return Run(
+        algorithm=algorithm,
+        state=trained.states,
+        iteration=trained.reports[-1].iteration,
+        steps=np.asarray([report.steps for report in trained.reports], np.int64),
+        metrics=trained.metrics,
+        diverged=trained.diverged,
+        evaluation=evaluation,
+        directory=folder,
+        timing=Timing(trained.seconds_compiling + seconds_compiling, trained.seconds_training, seconds_evaluating),
+    )
