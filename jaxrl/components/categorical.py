@@ -26,6 +26,7 @@ class Categorical:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
+        """The leading axes."""
         return self.logits.shape[:-1]
 
     @property
@@ -38,21 +39,26 @@ class Categorical:
         return jnp.argmax(self.logits + noise, axis=-1).astype(jnp.int32)
 
     def log_prob(self, action: jax.Array) -> jax.Array:
+        """[...]: log p(action)."""
         # A comparison instead of a gather: it fuses, and its gradient is no scatter.
         chosen = jax.nn.one_hot(action, self.logits.shape[-1], dtype=bool)
         return jnp.where(chosen, self.log_probs, 0.0).sum(axis=-1)
 
     def sample_and_log_prob(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The action that `noise` selects, and its log-probability."""
         action = self.sample(noise)
         return action, self.log_prob(action)
 
     def entropy(self) -> jax.Array:
+        """[...]: -sum p log p."""
         return -(jax.nn.softmax(self.logits) * self.log_probs).sum(axis=-1)
 
     def mode(self) -> jax.Array:
+        """The likeliest action."""
         return jnp.argmax(self.logits, axis=-1).astype(jnp.int32)
 
     def kl(self, other: "Categorical") -> jax.Array:
+        """[...]: sum p (log p - log q)."""
         return (jax.nn.softmax(self.logits) * (self.log_probs - other.log_probs)).sum(axis=-1)
 
 
@@ -65,23 +71,30 @@ class MultiCategorical:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
+        """The leading axes."""
         return self.logits.shape[:-2]
 
     def sample(self, noise: jax.Array) -> jax.Array:
+        """Each choice by the Gumbel-max trick; noise [..., K, max(nvec)]."""
         return Categorical(self.logits).sample(noise)
 
     def log_prob(self, action: jax.Array) -> jax.Array:
+        """[...]: the sum over the choices."""
         return Categorical(self.logits).log_prob(action).sum(axis=-1)
 
     def sample_and_log_prob(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The action that `noise` selects, and its log-probability."""
         action = self.sample(noise)
         return action, self.log_prob(action)
 
     def entropy(self) -> jax.Array:
+        """[...]: the sum over the choices."""
         return Categorical(self.logits).entropy().sum(axis=-1)
 
     def mode(self) -> jax.Array:
+        """The likeliest action of each choice."""
         return Categorical(self.logits).mode()
 
     def kl(self, other: "MultiCategorical") -> jax.Array:
+        """[...]: the sum over the choices."""
         return Categorical(self.logits).kl(Categorical(other.logits)).sum(axis=-1)

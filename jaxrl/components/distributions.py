@@ -98,10 +98,10 @@ def action_head(action_space: Space, *, squash: bool = False) -> Head:
     shape = tuple(action_space.shape or ())
     if not squash:
         return GaussianHead(shape)
-    if not action_space.is_bounded:
+    if not action_space.is_bounded or np.any(action_space.low >= action_space.high):
         raise ValueError(
-            f"A squashed Gaussian needs an action Box with finite bounds, got {action_space}; "
-            "give the Box finite bounds, or use squash=False."
+            f"A squashed Gaussian needs an action Box with finite bounds low < high, got {action_space}; "
+            "give the Box such bounds, or use squash=False."
         )
     low, high = (np.asarray(bound, np.float32).ravel().tolist() for bound in (action_space.low, action_space.high))
     return SquashedGaussianHead(shape, tuple(low), tuple(high))
@@ -116,12 +116,15 @@ class CategoricalHead:
 
     @property
     def num_outputs(self) -> int:
+        """One logit per action."""
         return self.num_actions
 
     def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gumbel noise [*shape, num_actions]."""
         return jax.random.gumbel(key, (*shape, self.num_actions))
 
     def __call__(self, outputs: jax.Array, free: jax.Array | None = None, mask: jax.Array | None = None) -> Categorical:
+        """The distribution for logits [..., num_actions]."""
         return Categorical(masked(outputs.astype(jnp.float32), mask))
 
 
@@ -137,14 +140,17 @@ class MultiCategoricalHead:
 
     @property
     def num_outputs(self) -> int:
+        """One logit per action of each choice."""
         return sum(self.nvec)
 
     def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gumbel noise [*shape, K, max(nvec)]."""
         return jax.random.gumbel(key, (*shape, len(self.nvec), max(self.nvec)))
 
     def __call__(
         self, outputs: jax.Array, free: jax.Array | None = None, mask: jax.Array | None = None
     ) -> MultiCategorical:
+        """The distribution for logits [..., sum(nvec)]."""
         logits = self._padded(outputs.astype(jnp.float32), FORBIDDEN)
         if mask is not None:
             logits = masked(logits, self._padded(mask, False))
@@ -172,16 +178,20 @@ class GaussianHead:
 
     @property
     def num_outputs(self) -> int:
+        """One mean per entry of the action."""
         return math.prod(self.shape)
 
     @property
     def num_free(self) -> int:
+        """One log-std per entry of the action."""
         return math.prod(self.shape)
 
     def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Normal noise [*shape, D]."""
         return jax.random.normal(key, (*shape, self.num_outputs))
 
     def __call__(self, outputs: jax.Array, free: jax.Array | None = None, mask: jax.Array | None = None) -> Gaussian:
+        """The distribution for means [..., D] and log-stds `free` [D]."""
         _refuse(mask)
         if free is None:
             raise TypeError("A Gaussian head needs its log-std as `free`; pass the network's second output.")
@@ -205,14 +215,17 @@ class SquashedGaussianHead:
 
     @property
     def num_outputs(self) -> int:
+        """A mean and a log-std per entry of the action."""
         return 2 * math.prod(self.shape)
 
     def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Normal noise [*shape, D]."""
         return jax.random.normal(key, (*shape, math.prod(self.shape)))
 
     def __call__(
         self, outputs: jax.Array, free: jax.Array | None = None, mask: jax.Array | None = None
     ) -> SquashedGaussian:
+        """The distribution for means and log-stds, side by side in [..., 2 D]."""
         _refuse(mask)
         mean, log_std = jnp.split(outputs.astype(jnp.float32), 2, axis=-1)
         log_std = jnp.clip(log_std, self.min_log_std, self.max_log_std)

@@ -1,6 +1,7 @@
 """Distributions over real-valued actions: a diagonal Gaussian, and one squashed by tanh into the bounds of a Box."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,8 @@ from jaxrl.pytree import dataclass, static
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_NODES, _WEIGHTS = (np.float32(values) for values in np.polynomial.hermite_e.hermegauss(32))
+_WEIGHTS /= _WEIGHTS.sum()
 """Gauss-Hermite quadrature of an expectation under a standard normal."""
 
 
@@ -27,26 +28,33 @@ class Gaussian:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
+        """The leading axes."""
         return self.mean.shape[:-1]
 
     def sample(self, noise: jax.Array) -> jax.Array:
+        """mean + std * noise, noise [..., D]."""
         return _shaped(self.mean + jnp.exp(self.log_std) * noise, self.shape)
 
     def log_prob(self, action: jax.Array) -> jax.Array:
+        """[...]: -sum((a - mean)^2 / (2 std^2) + log std + log(2 pi) / 2)."""
         deviation = (_flat(action, self.shape) - self.mean) * jnp.exp(-self.log_std)
         return -(0.5 * jnp.square(deviation) + self.log_std + _HALF_LOG_2PI).sum(axis=-1)
 
     def sample_and_log_prob(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Both, differentiable through the action."""
         log_prob = -(0.5 * jnp.square(noise) + self.log_std + _HALF_LOG_2PI).sum(axis=-1)
         return self.sample(noise), log_prob
 
     def entropy(self) -> jax.Array:
+        """[...]: sum(log std + log(2 pi e) / 2)."""
         return (self.log_std + (0.5 + _HALF_LOG_2PI)).sum(axis=-1)
 
     def mode(self) -> jax.Array:
+        """The mean."""
         return _shaped(self.mean, self.shape)
 
     def kl(self, other: "Gaussian") -> jax.Array:
+        """[...]: sum(log(q/p) + (p^2 + (mean - other.mean)^2) / (2 q^2) - 1/2), p and q the two stds."""
         variance_ratio = jnp.exp(2.0 * (self.log_std - other.log_std))
         deviation = (self.mean - other.mean) * jnp.exp(-other.log_std)
         divergence = 0.5 * (variance_ratio + jnp.square(deviation) - 1.0) + other.log_std - self.log_std
@@ -71,12 +79,15 @@ class SquashedGaussian:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
+        """The leading axes."""
         return self.mean.shape[:-1]
 
     def sample(self, noise: jax.Array) -> jax.Array:
+        """The image of mean + std * noise, noise [..., D]."""
         return self._squashed(self.mean + jnp.exp(self.log_std) * noise)
 
     def sample_and_log_prob(self, noise: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Both, differentiable through the action and finite however far tanh is saturated."""
         unsquashed = self.mean + jnp.exp(self.log_std) * noise
         log_prob = -(0.5 * jnp.square(noise) + self.log_std + _HALF_LOG_2PI) - self._log_slope(unsquashed)
         return self._squashed(unsquashed), log_prob.sum(axis=-1)
@@ -93,10 +104,9 @@ class SquashedGaussian:
 
     def entropy(self) -> jax.Array:
         """H[u] + E[log |d action / d u|], the second term by Gauss-Hermite quadrature (there is no closed form)."""
-        std = jnp.exp(self.log_std)
-        slope = sum(
-            weight * self._log_slope(self.mean + node * std)
-            for node, weight in zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True)
+        nodes, weights = (values.reshape(-1, *[1] * self.mean.ndim) for values in (_NODES, _WEIGHTS))
+        slope: jax.Array = (weights * self._log_slope(self.mean[None] + nodes * jnp.exp(self.log_std)[None])).sum(
+            axis=0
         )
         return (self.log_std + (0.5 + _HALF_LOG_2PI) + slope).sum(axis=-1)
 
@@ -113,11 +123,12 @@ class SquashedGaussian:
         return _shaped(centre + scale * jnp.tanh(unsquashed), self.shape)
 
     def _log_slope(self, unsquashed: jax.Array) -> jax.Array:
-        return _log_tanh_slope(unsquashed) + np.log(self._centre_and_scale(unsquashed.ndim)[1])
+        _, scale = self._centre_and_scale(unsquashed.ndim)
+        return _log_tanh_slope(unsquashed) + jnp.log(scale)
 
-    def _centre_and_scale(self, ndim: int) -> tuple[np.ndarray, np.ndarray]:
+    def _centre_and_scale(self, ndim: int) -> tuple["np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]:
         """Of the last axis, with `ndim` axes."""
-        low, high = (np.reshape(np.float32(bound), [1] * (ndim - 1) + [-1]) for bound in (self.low, self.high))
+        low, high = (np.asarray(bound, np.float32).reshape(*[1] * (ndim - 1), -1) for bound in (self.low, self.high))
         return (high + low) / 2, (high - low) / 2
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.axis import mean_over
 from jaxrl.pytree import Scalar, dataclass
 
 _MASK = "action_mask"
@@ -120,4 +121,4 @@ def _num_rows(stats: RunningStats, batch: Any) -> int:
 def _over_rows(batch: Any, shapes: Any, axis: str | None) -> Any:
     """The mean over the leading axes of every leaf, and over the devices."""
     means = jax.tree.map(lambda leaf, one: leaf.mean(axis=tuple(range(leaf.ndim - one.ndim))), batch, shapes)
-    return means if axis is None else jax.lax.pmean(means, axis)
+    return mean_over(axis, means)

@@ -3,11 +3,9 @@
 Carry the `opt_state` and build the optimizer anew wherever it is used: its learning rate may be a tracer.
 """
 
-from typing import Any
-
-import jax
 import optax
 
+from jaxrl.components.axis import mean_over
 from jaxrl.pytree import Scalar
 
 
@@ -44,12 +42,5 @@ def _flat(
     if max_grad_norm is not None:
         steps.insert(0, optax.clip_by_global_norm(max_grad_norm))
     if axis is not None:
-        steps.insert(0, _average_over(axis))
+        steps.insert(0, optax.stateless(lambda gradient, params: mean_over(axis, gradient)))
     return optax.flatten(optax.chain(*steps))
-
-
-def _average_over(axis: str) -> optax.GradientTransformation:
-    def average(updates: Any, params: Any) -> Any:
-        return jax.lax.pmean(updates, axis)
-
-    return optax.stateless(average)

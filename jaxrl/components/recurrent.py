@@ -99,7 +99,8 @@ class RecurrentActorCritic(nn.Module):
         return jax.nn.sigmoid(read) * jnp.tanh(cell), cell
 
     def _output(self, memory: Memory) -> jax.Array:
-        return memory if self.core == "gru" else memory[0]
+        hidden: jax.Array = memory if self.core == "gru" else memory[0]
+        return hidden
 
     def _heads(self, features: jax.Array) -> tuple[ActorOutputs, jax.Array]:
         free = self.free if self.num_free else None

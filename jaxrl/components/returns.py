@@ -17,7 +17,7 @@ def discounts(terminated: jax.Array, discount: Scalar) -> jax.Array:
     return discount * (1.0 - terminated.astype(jnp.float32))
 
 
-def generalized_advantages(
+def generalized_advantages(  # noqa: PLR0913  # the quantities of the formula, and no more
     rewards: jax.Array,
     values: jax.Array,
     next_values: jax.Array,
@@ -92,7 +92,8 @@ def n_step_returns(
         extended = jnp.where(goes_on, rewards[:-1] + gammas[:-1] * returns[1:], one_step[:-1])
         return jnp.concatenate([extended, one_step[-1:]])
 
-    return jax.lax.fori_loop(0, n - 1, longer, one_step)
+    returns: jax.Array = jax.lax.fori_loop(0, n - 1, longer, one_step)
+    return returns
 
 
 def _goes_on(truncated: jax.Array) -> jax.Array:

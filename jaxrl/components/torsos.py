@@ -114,14 +114,15 @@ def torso_for(observation_space: Space, hidden_sizes: tuple[int, ...], activatio
     """
     activation_function(activation)
     space = _without_mask(observation_space)
-    if _is_image(space):
-        return _cnn_for(space.shape, hidden_sizes, activation)
+    image = _image_shape(space)
+    if image:
+        return _cnn_for(image, hidden_sizes, activation)
     if isinstance(space, Box) and len(space.shape or ()) == 1:
         return MLP(hidden_sizes, activation)
-    if isinstance(space, Dict) and len(space.entries) == 1 and _is_image(space.entries[0][1]):
-        name, image = space.entries[0]
-        return EntryTorso(name, _cnn_for(image.shape, hidden_sizes, activation))
-    if any(_is_image(part) for part in _parts(space)):
+    if isinstance(space, Dict) and len(space.entries) == 1:
+        name, entry = space.entries[0]
+        return EntryTorso(name, torso_for(entry, hidden_sizes, activation))
+    if any(_image_shape(part) for part in _parts(space)):
         raise ValueError(
             f"An observation that mixes an image with other entries needs a torso of your own, got {space}; pass a "
             "linen module as torso=."
@@ -132,12 +133,12 @@ def torso_for(observation_space: Space, hidden_sizes: tuple[int, ...], activatio
 def flattened(space: Space, obs: Any) -> jax.Array:
     """[..., F] float32 from an observation with any leading axes: boxes raveled, discrete entries one-hot, no mask."""
     if isinstance(space, Discrete):
-        return jax.nn.one_hot(obs, space.n)
-    if isinstance(space, MultiDiscrete):
+        parts = [jax.nn.one_hot(obs, space.n)]
+    elif isinstance(space, MultiDiscrete):
         parts = [jax.nn.one_hot(obs[..., index], n) for index, n in enumerate(space.nvec)]
     elif isinstance(space, Box):
         num_axes = len(space.shape or ())
-        return obs.reshape(*obs.shape[: obs.ndim - num_axes], -1).astype(jnp.float32)
+        parts = [obs.reshape(*obs.shape[: obs.ndim - num_axes], -1).astype(jnp.float32)]
     elif isinstance(space, Dict):
         parts = [flattened(entry, obs[name]) for name, entry in space.entries if name != "action_mask"]
     else:
@@ -145,8 +146,8 @@ def flattened(space: Space, obs: Any) -> jax.Array:
     return jnp.concatenate(parts, axis=-1)
 
 
-def _cnn_for(shape: tuple[int, ...] | None, hidden_sizes: tuple[int, ...], activation: str) -> CNN:
-    height, width, _ = shape or (0, 0, 0)
+def _cnn_for(image: tuple[int, ...], hidden_sizes: tuple[int, ...], activation: str) -> CNN:
+    height, width, _ = image
     if min(height, width) >= 36:  # the network of Mnih et al. 2015
         return CNN((32, 64, 64), (8, 4, 3), (4, 2, 1), hidden_sizes, activation)
     return CNN((16,), (min(3, height, width),), (1,), hidden_sizes, activation)
@@ -158,8 +159,9 @@ def _without_mask(space: Space) -> Space:
     return Dict({name: entry for name, entry in space.entries if name != "action_mask"})
 
 
-def _is_image(space: Space) -> bool:
-    return isinstance(space, Box) and len(space.shape or ()) == 3
+def _image_shape(space: Space) -> tuple[int, ...] | None:
+    """[H, W, C] if the space is one of images."""
+    return space.shape if isinstance(space, Box) and len(space.shape or ()) == 3 else None
 
 
 def _parts(space: Space) -> list[Space]:
