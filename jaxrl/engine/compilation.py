@@ -10,6 +10,8 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+CACHE_DIR = "jax_compilation_cache_dir"
+
 
 def compile_ahead(function: Callable[..., Any], *args: Any, donate: tuple[int, ...] = ()) -> tuple[Any, float]:
     """`function` compiled for arguments like `args`, and the seconds that tracing and compiling took."""
@@ -38,12 +40,12 @@ def disk_cache() -> Iterator[None]:
     A cache of JAX's own that the user has set stays in charge. Nothing of JAX's configuration is changed afterwards.
     A directory that cannot be written only means compiling again.
     """
-    directory = cache_directory() if jax.config.jax_compilation_cache_dir is None else None
+    directory = cache_directory() if getattr(jax.config, CACHE_DIR) is None else None
     if directory is None:
         yield
         return
     settings = {
-        "jax_compilation_cache_dir": str(directory),
+        CACHE_DIR: str(directory),
         "jax_persistent_cache_min_compile_time_secs": 0.0,
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }

@@ -34,7 +34,7 @@ def load_policy(
         returns = run_folder.read_returns(folder)
         if not returns:
             raise ValueError(f"The run in '{folder}' has no evaluated seed; name a seed by its number.")
-        seed = max(returns, key=lambda each: np.nan_to_num(returns[each], nan=-np.inf))
+        seed, _ = max(returns.items(), key=lambda item: np.nan_to_num(item[1], nan=-np.inf))
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed must be a number or 'best', got {seed!r}.")
     num_seeds = len(jax.tree.leaves(policies)[0])

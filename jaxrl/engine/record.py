@@ -117,9 +117,7 @@ def incomplete(completed: NDArray[np.bool_]) -> list[str]:
     missing = int((~completed).sum())
     if not missing:
         return []
-    return [
-        f"  incomplete {missing} of {completed.size} episodes did not end in the evaluation and count as far as they came"
-    ]
+    return [f"  incomplete {missing} of {completed.size} evaluation episodes did not end and count as far as they came"]
 
 
 def count(number: int, noun: str) -> str:
