@@ -165,8 +165,8 @@ def _is_same(a: Any, b: Any) -> bool:
     if type(a).__eq__ is not identity:
         return bool(np.all(a == b))
     if not jax.tree_util.all_leaves([a]):
-        leaves, other_leaves = jax.tree.leaves(a), jax.tree.leaves(b)
-        return jax.tree.structure(a) == jax.tree.structure(b) and all(map(np.array_equal, leaves, other_leaves))
+        structure: Any = jax.tree.structure(a)  # Any, because jax's stubs leave the type of a structure open
+        return structure == jax.tree.structure(b) and all(map(np.array_equal, jax.tree.leaves(a), jax.tree.leaves(b)))
     return vars(a).keys() == vars(b).keys() and all(map(_is_same, vars(a).values(), vars(b).values()))
 
 
