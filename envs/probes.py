@@ -111,7 +111,7 @@ class ActionReward:
     """
 
     continuous: bool = static(default=False)
-    target: Scalar = hyperparameter(0.5, minimum=-1.0, maximum=1.0)
+    target: Scalar = hyperparameter(default=0.5, minimum=-1.0, maximum=1.0)
 
     observation_space = Box(0.0, 0.0, (1,))
 

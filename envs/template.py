@@ -21,7 +21,7 @@ class Corridor:
     """Left (0) or right (1), with probability `slip` the other way; -1 per step until the exit, 50 steps at most."""
 
     length: int = static(default=8, minimum=2)
-    slip: Scalar = hyperparameter(0.1, minimum=0.0, maximum=1.0)
+    slip: Scalar = hyperparameter(default=0.1, minimum=0.0, maximum=1.0)
 
     observation_space = Box(low=0.0, high=1.0, shape=(1,))
     action_space = Discrete(2)
@@ -44,4 +44,4 @@ class Corridor:
         )
 
     def _obs(self, state: Any) -> jax.Array:
-        return state["position"][None] / jnp.float32(self.length - 1)
+        return jnp.float32(state["position"][None]) / (self.length - 1)

@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import environment as gymnax_environment
 from gymnax.environments import spaces as gymnax_spaces
-from gymnax.environments.classic_control.cartpole import CartPole
 
 from jaxrl.envs.environment import TimeStep
 from jaxrl.envs.spaces import Box, Dict, Discrete, Space, Tuple
 from jaxrl.envs.wrappers.wrap import COMMON_SETTINGS
 from jaxrl.pytree import dataclass, static, unknown_name
 
+from .gymnax_corrections import DERIVED_PARAMS, consistent_params, derived_params, true_bounds
+
 _UNBOUNDED = float(np.finfo(np.float32).max)
-_DERIVED = {"total_mass": "masscart and masspole", "polemass_length": "masspole and length"}
 
 
 class Rules:
@@ -66,18 +66,18 @@ class Gymnax:
         params = _strong_params(defaults if self.params is None else self.params, defaults)
         values = {"rules": rules, "params": params}
         if self.observation_space is None or _is_concrete(params, defaults):
-            values["params"] = params = _consistent(rules.env, params)
+            values["params"] = params = consistent_params(rules.env, params)
             values["observation_space"] = _observation_space(rules.env, params)
             values["action_space"] = _space(rules.env.action_space(params))
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
-        obs, state = self.rules.env.reset_env(key, _consistent(self.rules.env, self.params))
+        obs, state = self.rules.env.reset_env(key, consistent_params(self.rules.env, self.params))
         return _strong(state), _strong(obs)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
-        env, params = self.rules.env, _consistent(self.rules.env, self.params)
+        env, params = self.rules.env, consistent_params(self.rules.env, self.params)
         if isinstance(self.action_space, (Discrete, Box)):
             action = jnp.asarray(action, self.action_space.dtype)
         obs, state, reward, terminated, info = env.step_env(key, state, action, params)
@@ -100,10 +100,12 @@ def from_name(name: str, *, max_steps: int | None = None, **settings: Any) -> Gy
         env = _build(name, {})
         arguments = [argument for argument in inspect.signature(type(env).__init__).parameters if argument != "self"]
         arguments = [argument for argument in arguments if argument not in ("args", "kwargs")]
-        fields = [field.name for field in dataclasses.fields(env.default_params) if field.name not in _derived(env)]
+        fields = [
+            field.name for field in dataclasses.fields(env.default_params) if field.name not in derived_params(env)
+        ]
         for setting in settings:
-            if setting in _derived(env):
-                raise TypeError(f"{name} computes '{setting}' from {_DERIVED[setting]}; set those instead.")
+            if setting in derived_params(env):
+                raise TypeError(f"{name} computes '{setting}' from {DERIVED_PARAMS[setting]}; set those instead.")
             if setting not in (*arguments, *fields):
                 known = [*arguments, *fields, *COMMON_SETTINGS]
                 raise TypeError(unknown_name(f"{name} has no setting", setting, known))
@@ -156,16 +158,6 @@ def _fingerprint(value: Any) -> Any:
     return (type(value), value)
 
 
-def _derived(env: Any) -> tuple[str, ...]:
-    return tuple(_DERIVED) if isinstance(env, CartPole) else ()
-
-
-def _consistent(env: Any, params: Any) -> Any:
-    if not isinstance(env, CartPole):
-        return params
-    return params.replace(total_mass=params.masscart + params.masspole, polemass_length=params.masspole * params.length)
-
-
 def _strong(tree: Any) -> Any:
     """Every leaf as an array whose dtype does not depend on what it meets (no weak types)."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), tree)
@@ -201,7 +193,10 @@ def _is_concrete(params: Any, defaults: Any) -> bool:
 
 def _observation_space(env: Any, params: Any) -> Space:
     obs, _ = jax.eval_shape(env.reset_env, jax.random.key(0), params)
-    return _space(env.observation_space(params), obs)
+    space = _space(env.observation_space(params), obs)
+    if isinstance(space, Box):
+        return Box(*true_bounds(env, space.low, space.high), space.shape, space.dtype)
+    return space
 
 
 def _space(space: Any, example: Any = None) -> Space:

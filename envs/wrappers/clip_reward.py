@@ -16,8 +16,8 @@ class ClipReward:
     """Brings every reward into [low, high]. Returns measured through it are those of the clipped task."""
 
     env: Environment[Any]
-    low: Scalar = hyperparameter(-1.0)
-    high: Scalar = hyperparameter(1.0)
+    low: Scalar = hyperparameter(default=-1.0)
+    high: Scalar = hyperparameter(default=1.0)
 
     @property
     def observation_space(self) -> Space:

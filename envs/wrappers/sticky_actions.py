@@ -25,7 +25,7 @@ class StickyActions:
     """
 
     env: Environment[Any]
-    probability: Scalar = hyperparameter(0.1, minimum=0.0, maximum=1.0)
+    probability: Scalar = hyperparameter(default=0.1, minimum=0.0, maximum=1.0)
 
     @property
     def observation_space(self) -> Space:
