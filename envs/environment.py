@@ -56,4 +56,4 @@ def reset_mode(env: Any) -> ResetMode:
         if not hasattr(env, "env"):
             return "fresh"
         env = env.env
-    return env.reset_mode  # type: ignore[no-any-return]  # Any by duck typing: the attribute was just found
+    return env.reset_mode

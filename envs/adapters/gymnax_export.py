@@ -11,7 +11,7 @@ from jaxrl.envs.spaces import Box, Dict, Discrete, Space, Tuple
 
 
 @struct.dataclass
-class ExportState(environment.EnvState):  # type: ignore[misc]  # flax's decorator is untyped
+class ExportState(environment.EnvState):
     """Our state, and the flags of the last step, which gymnax asks of a state."""
 
     env_state: Any
@@ -19,14 +19,13 @@ class ExportState(environment.EnvState):  # type: ignore[misc]  # flax's decorat
     truncated: jax.Array
 
 
-@struct.dataclass
-class ExportParams:
+class ExportParams(struct.PyTreeNode):
     """The environment itself: its leaves are what gymnax calls params."""
 
     env: Any
 
 
-class GymnaxExport(environment.Environment):  # type: ignore[misc]  # gymnax is untyped
+class GymnaxExport(environment.Environment):
     """One of our environments behind gymnax's interface; two around equal environments are equal."""
 
     def __init__(self, env: Any) -> None:
