@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxrl.algorithm import Algorithm, num_iterations
+from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.host_loop import Report, Trained, prepare, train_with_reports
 from jaxrl.engine.load import load_policy as load_policy
@@ -53,15 +54,16 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     Raises:
         TypeError, ValueError, OSError: one sentence, before anything is compiled.
     """
-    _check(algorithm, seeds=(seeds, 1), num_reports=(num_reports, 1), eval_episodes=(eval_episodes, 0))
+    options: dict[str, Any] = {"seeds": seeds, "seed": seed, "devices": devices, "directory": directory}
+    options |= {"num_reports": num_reports, "eval_episodes": eval_episodes, "progress": progress}
+    check_options(algorithm, **options)
     mesh, key = seed_mesh(devices, seeds), _key(seed)
     folder = None
     if directory is not None:
         from jaxrl.engine.results import open_folder, write_results  # pictures and files only for those who want them
 
-        written_seed = seed if isinstance(seed, int) else jax.random.key_data(key).tolist()
-        options = {"seeds": seeds, "seed": written_seed, "devices": devices}
-        options |= {"num_reports": num_reports, "eval_episodes": eval_episodes}
+        options["directory"] = str(directory)
+        options["seed"] = seed if isinstance(seed, int) else jax.random.key_data(key).tolist()
         folder = open_folder(directory, algorithm, options)
     with disk_cache():
         keys = place_seeds(jax.random.split(key, seeds), mesh)
@@ -76,17 +78,24 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     return finished
 
 
-def _check(algorithm: Any, **counts: tuple[Any, int]) -> None:
-    """Refuse what is no algorithm, and counts (value, minimum) that are too small."""
+def check_options(algorithm: Any, **options: Any) -> None:
+    """Refuse what `run` would refuse, with the same sentence, and begin nothing; `options` are all of run's."""
     missing = [name for name in ("init", "step", "policy", "env", "total_steps") if not hasattr(algorithm, name)]
     if isinstance(algorithm, type) or missing:
         found = f"the class {algorithm.__name__}" if isinstance(algorithm, type) else type(algorithm).__name__
         raise TypeError(f"run needs an algorithm such as jaxrl.PPO(env), got {found}.")
     if getattr(algorithm, "axis", None) is not None:
         raise ValueError(f"run trains seeds side by side and needs axis=None, got axis={algorithm.axis!r}.")
-    for name, (value, minimum) in counts.items():
+    for name, minimum in (("seeds", 1), ("num_reports", 1), ("eval_episodes", 0)):
+        value = options[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}.")
+    if not isinstance(options["progress"], bool):
+        raise TypeError(f"progress must be true or false, got {options['progress']!r}.")
+    _key(options["seed"])
+    seed_mesh(options["devices"], options["seeds"])
+    if options["directory"] is not None:
+        run_folder.check_new(options["directory"])
 
 
 def _key(seed: Any) -> jax.Array:

@@ -18,24 +18,35 @@ POLICIES, LEARNING_CURVE, SUMMARY = "policies.npz", "learning_curve.png", "summa
 FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY)
 
 
-def create(directory: str | os.PathLike[str]) -> Path:
-    """Make the folder of a new run, with its parents.
+def check_new(directory: str | os.PathLike[str]) -> Path:
+    """The path of a folder that a new run may have.
 
-    Raises FileExistsError where it already holds a run, which is never overwritten, and OSError (PermissionError,
-    NotADirectoryError) where it cannot be written; one sentence each.
+    Raises FileExistsError where it already holds a run, which is never overwritten, and NotADirectoryError or
+    PermissionError where it cannot be made or written; one sentence each.
     """
+    if not isinstance(directory, (str, os.PathLike)):
+        raise TypeError(f"directory must be a path, got {directory!r}.")
     folder = Path(directory)
-    held = [name for name in FILES if (folder / name).exists()] if folder.is_dir() else []
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(f"'{existing}' is a file, not a directory; choose another directory.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"The directory '{existing}' cannot be written; choose another directory.")
+    held = [name for name in FILES if (folder / name).exists()]
     if held:
         raise FileExistsError(
             f"The directory '{folder}' already holds a run ({held[0]}), and nothing is overwritten; "
             "choose another directory."
         )
+    return folder
+
+
+def create(directory: str | os.PathLike[str]) -> Path:
+    """Make the folder of a new run, with its parents; raises as `check_new`, or OSError with one sentence."""
+    folder = check_new(directory)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).touch(exist_ok=False)
-    except FileExistsError:
-        raise NotADirectoryError(f"'{folder}' is a file, not a directory; choose another directory.") from None
     except OSError as error:
         reason = error.strerror or str(error)
         raise type(error)(f"The directory '{folder}' cannot be written ({reason}); choose another directory.") from None

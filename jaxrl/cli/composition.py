@@ -1,0 +1,126 @@
+"""From the words of a command line to plain settings, by way of Hydra: configs/train.yaml, its groups, overrides."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from jaxrl.cli.errors import UsageError
+from jaxrl.envs.registry import names
+from jaxrl.pytree import unknown_name
+from jaxrl.settings import TARGET, import_class
+
+CONFIGS = "jaxrl.configs"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The settings of one run."""
+
+    settings: dict[str, Any]
+    """What configs/train.yaml holds, with `algorithm` and `env` as mappings."""
+    algorithm: str
+    """The name of its file, such as `ppo`."""
+    label: str
+    """What sets this run apart from the others of the same command, such as `algorithm.learning_rate=0.001`."""
+
+
+def algorithm_names() -> list[str]:
+    """The algorithms that have a file in configs/algorithm."""
+    folder = resources.files(CONFIGS) / "algorithm"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def tuned_environments(algorithm: str) -> list[str]:
+    """The environments for which `algorithm` has tuned settings."""
+    folder = resources.files(CONFIGS) / "tuned" / algorithm
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(entry.name.removesuffix(".yaml") for entry in files if entry.name.endswith(".yaml"))
+
+
+def compose_runs(words: Sequence[str]) -> list[Choice]:
+    """One choice per run: `a=1,2 b=3,4` makes four. Raises UsageError for what cannot be read or is not known."""
+    parsed = [_parsed(word) for word in words]
+    for name in names():  # whatever `make` knows is an option, with or without a file of its own
+        group, _, option = f"env/{name}".rpartition("/")
+        ConfigStore.instance().store(group=group, name=option, node={"name": name}, package="env")
+    alternatives = [_alternatives(override) for override in parsed]
+    varied = [len(words) > 1 for words in alternatives]
+    with initialize_config_module(CONFIGS, version_base="1.3"):
+        return [
+            _composed(list(combination), " ".join(itertools.compress(combination, varied)))
+            for combination in itertools.product(*alternatives)
+        ]
+
+
+def _parsed(word: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException:
+        raise UsageError(
+            f"'{word}' cannot be read; a setting is written name=value, as in algorithm.learning_rate=1e-3 "
+            "(a value with special characters needs quotes of its own, as in 'directory=\"a=b\"')."
+        ) from None
+
+
+def _alternatives(override: Override) -> list[str]:
+    """The single-valued overrides that a possibly many-valued one stands for."""
+    key = override.get_key_element().lstrip("+")
+    if override.is_delete():
+        raise UsageError(
+            f"'{override.input_line}' cannot be read; a setting is changed by name=value, and none is deleted."
+        )
+    if not override.is_sweep_override():
+        return [f"{key}={(override.input_line or '').partition('=')[2]}"]
+    try:
+        return [f"{key}={value}" for value in override.sweep_string_iterator()]
+    except HydraException as error:
+        raise UsageError(f"'{override.input_line}' cannot be spread over runs ({error}).") from None
+
+
+def _composed(words: list[str], label: str) -> Choice:
+    choices = {"algorithm": algorithm_names(), "env": names()}
+    chosen = {"algorithm": "ppo"}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name in choices:
+            if value not in choices[name]:
+                raise UsageError(
+                    _unknown(f"There is no {'environment' if name == 'env' else name}", value, choices[name])
+                )
+            chosen[name] = value
+    try:
+        known = OmegaConf.to_container(compose("train", [word for word in words if word.partition("=")[0] in choices]))
+        _check_names(words, known)
+        # ++ sets a name whether or not a YAML file mentions it: the dataclasses are what it is checked against.
+        forced = [word if word.partition("=")[0] in choices else f"++{word}" for word in words]
+        settings: Any = OmegaConf.to_container(compose("train", forced), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(f"{str(error).strip().splitlines()[0].rstrip('.')}.") from None
+    return Choice(settings, chosen["algorithm"], label)
+
+
+def _check_names(words: Sequence[str], known: Any) -> None:
+    """Refuse a name outside of algorithm. and env. that train.yaml does not have; those check their own."""
+    fields = [field.name for field in dataclasses.fields(import_class(known["algorithm"][TARGET]))]
+    for word in words:
+        name = word.partition("=")[0]
+        if name in known or name.startswith(("algorithm.", "env.")):
+            continue
+        if name in fields:
+            raise UsageError(f"There is no setting '{name}'; did you mean 'algorithm.{name}'?")
+        raise UsageError(unknown_name("There is no setting", name, list(known)))
+
+
+def _unknown(what: str, name: str, known: Sequence[str]) -> str:
+    sentence = unknown_name(what, name, known)
+    return sentence if "did you mean" in sentence else f"{what} '{name}'; see jaxrl list."

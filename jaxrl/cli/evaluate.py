@@ -1,0 +1,48 @@
+"""`jaxrl evaluate RUN`: play with every saved policy of a run folder."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxrl.analysis.statistics import bootstrap_interval
+from jaxrl.cli.errors import UsageError, as_usage_error
+from jaxrl.engine.load import evaluate_saved
+from jaxrl.engine.record import incomplete, return_with_interval
+from jaxrl.pytree import unknown_name
+
+HELP = """\
+jaxrl evaluate RUN [episodes=128] [seed=0]
+
+Plays greedy episodes with the saved policy of every seed of the run folder RUN, and prints the mean return over seeds
+with its 95 % bootstrap interval. Nothing in the folder changes. `seed` is that of the evaluation.
+
+  jaxrl evaluate runs/ppo-CartPole-v1-20250101-120000 episodes=1000
+"""
+
+
+def evaluate(arguments: Sequence[str]) -> int:
+    """Evaluate the run that `arguments` name."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return 0
+    if not arguments:
+        raise UsageError("jaxrl evaluate needs a run folder, as in jaxrl evaluate runs/NAME.")
+    folder, *words = arguments
+    numbers = {"episodes": 128, "seed": 0}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in numbers:
+            raise UsageError(unknown_name("There is no setting", name, list(numbers)))
+        if not value.isdecimal() or (name == "episodes" and int(value) == 0):
+            raise UsageError(
+                f"{name} must be a whole number of at least {1 if name == 'episodes' else 0}, got '{value}'."
+            )
+        numbers[name] = int(value)
+    with as_usage_error():
+        episodes = evaluate_saved(folder, num_episodes=numbers["episodes"], seed=numbers["seed"])
+    returns = np.asarray(episodes.returns, np.float64).mean(axis=1)
+    finite = returns[np.isfinite(returns)]
+    print(f"  return     {return_with_interval(bootstrap_interval(finite), len(finite), numbers['episodes'])}")
+    for line in incomplete(np.asarray(episodes.completed)):
+        print(line)
+    return 0

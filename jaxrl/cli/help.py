@@ -1,0 +1,82 @@
+"""What `jaxrl train --help` prints: the settings as they would be used, with what they mean."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from jaxrl.cli.composition import Choice
+from jaxrl.settings import TARGET, import_class
+
+EXAMPLES = """\
+jaxrl train [name=value ...]
+
+  jaxrl train
+  jaxrl train env=Acrobot-v1 seeds=4 env.max_steps=200
+  jaxrl train algorithm=a2c algorithm.learning_rate=1e-3 algorithm.hidden_sizes=[128,128]
+  jaxrl train algorithm.total_steps=1e6 directory=runs/long
+  jaxrl train -m algorithm.learning_rate=1e-4,1e-3 env=CartPole-v1,Acrobot-v1     (four runs)
+
+  -m, --multirun   several runs, one for each combination of comma-separated values
+  --settings       print the settings that a run would have, and stop
+  -h, --help       this page; with algorithm=... and env=... for those
+
+`jaxrl list` names the algorithms and environments. Settings tuned for an algorithm and an environment together are
+used where there are some; what stands on the command line wins.
+"""
+
+RUN_SETTINGS = {
+    "algorithm": "see jaxrl list",
+    "env": "see jaxrl list; its own settings as env.NAME=value",
+    "seeds": "agents, trained side by side",
+    "seed": "what all randomness comes from",
+    "devices": "over how many devices the seeds are spread; null: the default one",
+    "directory": "a new folder; null: runs/<algorithm>-<env>-<time>",
+    "num_reports": "rows of each metric",
+    "eval_episodes": "greedy episodes per agent at the end",
+    "progress": "show how far the run is",
+}
+
+
+def train_help(choice: Choice) -> str:
+    """The page for the algorithm and the environment of `choice`."""
+    settings = dict(choice.settings)
+    chosen, env = dict(settings.pop("algorithm")), dict(settings.pop("env"))
+    cls = import_class(chosen.pop(TARGET))
+    values = {"algorithm": choice.algorithm, "env": env.pop("name"), **settings}
+    values |= {f"env.{name}": value for name, value in env.items()}
+    lines = [EXAMPLES, "A run:", *_rows(values, RUN_SETTINGS)]
+    lines += ["", f"{cls.__name__} on {values['env']}:", *_rows(_defaults(cls) | _prefixed(chosen), _meanings(cls))]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(values: dict[str, Any], meanings: dict[str, str]) -> Iterator[str]:
+    for name, value in values.items():
+        shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
+        shown = shown.replace("(", "[").replace(")", "]").replace(" ", "").replace(",]", "]")
+        yield f"  {f'{name}={shown}':<46} {meanings.get(name, '')}".rstrip()
+
+
+def _prefixed(settings: dict[str, Any]) -> dict[str, Any]:
+    return {f"algorithm.{name}": value for name, value in settings.items()}
+
+
+def _defaults(cls: type[Any]) -> dict[str, Any]:
+    fields = [field for field in dataclasses.fields(cls) if field.init and field.name not in ("env", "axis")]
+    return _prefixed({field.name: field.default for field in fields if field.default is not dataclasses.MISSING})
+
+
+def _meanings(cls: type[Any]) -> dict[str, str]:
+    """The first sentence of the text below each field in the class's source."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    meanings = {}
+    for statement, after in itertools.pairwise(body.body):
+        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+            continue
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            meanings[f"algorithm.{statement.target.id}"] = str(after.value.value).strip().splitlines()[0]
+    return meanings

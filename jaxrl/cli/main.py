@@ -1,0 +1,73 @@
+"""`jaxrl COMMAND ...`: reads the command, and turns what a person got wrong into one sentence and exit status 2."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from jaxrl.cli.errors import UsageError
+from jaxrl.pytree import unknown_name
+
+HELP = """\
+jaxrl: reinforcement learning in JAX.
+
+  jaxrl train                            train PPO on CartPole-v1 over 16 seeds
+  jaxrl train env=Acrobot-v1 seeds=4     another environment, fewer seeds
+  jaxrl train algorithm=a2c algorithm.learning_rate=1e-3
+  jaxrl train -m algorithm=ppo,a2c       several runs, one after another
+  jaxrl evaluate RUN                     play with the policies of a run folder
+  jaxrl list                             algorithms and environments
+  jaxrl train --help                     every setting, with its default
+
+Settings are written name=value. Compiled programs are kept in ~/.cache/jaxrl (or $JAXRL_CACHE).
+"""
+
+
+def _train(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.train import train
+
+    return train(arguments)
+
+
+def _evaluate(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.evaluate import evaluate
+
+    return evaluate(arguments)
+
+
+def _list(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.listing import show_list
+
+    return show_list(arguments)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"train": _train, "evaluate": _evaluate, "list": _list}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line with `arguments` (default: the process's own); returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    command, *rest = arguments
+    if command == "--version":
+        import jaxrl
+
+        print(f"jaxrl {jaxrl.__version__}")
+        return 0
+    try:
+        if command not in COMMANDS:
+            raise UsageError(unknown_name("There is no command", command, list(COMMANDS)))
+        return COMMANDS[command](rest)
+    except UsageError as error:
+        print(f"jaxrl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jaxrl: interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
