@@ -60,7 +60,7 @@ def init_network(module: nn.Module, key: jax.Array, *args: Any) -> Any:
     layers, a third of what an initialiser made of matrix products alone (Newton-Schulz) costs there.
     """
 
-    @jax.custom_batching.sequential_vmap  # type: ignore[untyped-decorator]  # jax leaves it untyped
+    @jax.custom_batching.sequential_vmap
     def init(key: jax.Array, args: tuple[Any, ...]) -> Any:
         return module.init(key, *args)
 

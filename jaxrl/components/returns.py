@@ -14,7 +14,7 @@ from jaxrl.pytree import Scalar
 
 def discounts(terminated: jax.Array, discount: Scalar) -> jax.Array:
     """gamma * (1 - terminated): the one place that says what a successor's value is worth."""
-    return discount * (1.0 - terminated.astype(jnp.float32))
+    return discount * (1.0 - jnp.asarray(terminated, jnp.float32))
 
 
 def generalized_advantages(  # noqa: PLR0913  # the quantities of the formula, and no more
@@ -97,7 +97,7 @@ def n_step_returns(
 
 
 def _goes_on(truncated: jax.Array) -> jax.Array:
-    return 1.0 - truncated.astype(jnp.float32)
+    return 1.0 - jnp.asarray(truncated, jnp.float32)
 
 
 def _accumulated(increments: jax.Array, decays: jax.Array) -> jax.Array:

@@ -104,7 +104,7 @@ class EntryTorso(nn.Module):
 
     def __call__(self, obs: dict[str, jax.Array]) -> jax.Array:
         """Features of that entry."""
-        return self.torso(obs[self.entry])  # type: ignore[no-any-return]  # any linen module is callable
+        return self.torso(obs[self.entry])
 
 
 def torso_for(observation_space: Space, hidden_sizes: tuple[int, ...], activation: str) -> nn.Module:
