@@ -20,6 +20,7 @@ from jaxrl.envs.spaces import Box, Dict, Discrete, Space, Tuple
 from jaxrl.envs.wrappers.wrap import COMMON_SETTINGS
 from jaxrl.pytree import dataclass, static, unknown_name
 
+from .gymnax_corrected import CORRECTED
 from .gymnax_corrections import DERIVED_PARAMS, consistent_params, derived_params, true_bounds
 
 _UNBOUNDED = float(np.finfo(np.float32).max)
@@ -124,7 +125,7 @@ def from_name(name: str, *, max_steps: int | None = None, **settings: Any) -> Gy
 
 def _build(name: str, arguments: dict[str, Any]) -> Any:
     try:
-        return gymnax.make(name, **arguments)[0]
+        return CORRECTED[name](**arguments) if name in CORRECTED else gymnax.make(name, **arguments)[0]
     except OSError as error:
         raise RuntimeError(
             f"{name} needs the four MNIST files (train and t10k, images and labels, *-ubyte.gz), which gymnax "
