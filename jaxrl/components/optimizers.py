@@ -38,9 +38,11 @@ def rmsprop(
 def _flat(
     rule: optax.GradientTransformation, learning_rate: Scalar, max_grad_norm: Scalar | None, axis: str | None
 ) -> optax.GradientTransformation:
-    steps = [rule, optax.scale(-learning_rate)]
-    if max_grad_norm is not None:
-        steps.insert(0, optax.clip_by_global_norm(max_grad_norm))
-    if axis is not None:
-        steps.insert(0, optax.stateless(lambda gradient, params: mean_over(axis, gradient)))
+    # Neither the axis nor the limit changes the state's structure, so that a state fits any number of devices.
+    limit = jnp.inf if max_grad_norm is None else max_grad_norm
+    steps = [_average_over(axis), optax.clip_by_global_norm(limit), rule, optax.scale(-learning_rate)]
     return optax.flatten(optax.chain(*steps))
+
+
+def _average_over(axis: str | None) -> optax.GradientTransformation:
+    return optax.stateless(lambda updates, params: mean_over(axis, updates))

@@ -81,8 +81,9 @@ class RecurrentPPO:
     activation: str = static("tanh")
     torso: nn.Module | None = static(None)
     """An encoder of your own from observations to features."""
-    normalize_observations: bool = static(False)
-    normalize_rewards: bool = static(False)
+    normalize_observations: bool = static(True)
+    normalize_rewards: bool = static(True)
+    """On, because both heads learn through one core: the errors of unscaled values would drown the policy's gradient."""
     normalize_advantages: bool = static(True)
     anneal_learning_rate: bool = static(True)
     axis: str | None = static(None)

@@ -1,0 +1,212 @@
+"""What every algorithm must satisfy, whatever it computes; the rows stand in `conformance_table.py`."""
+
+from dataclasses import fields, replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conformance_table import ROWS, Row
+from jaxrl.engine.train import advance, initial_state, train
+from jaxrl.metrics import values
+
+SEEDS = 3
+ALGORITHMS = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+
+# One compiled program each for all tests of a row: start and stop are traced.
+_begin = jax.jit(initial_state)
+_advance = jax.jit(advance)
+_begin_all = jax.jit(jax.vmap(initial_state, in_axes=(None, 0)))
+_advance_all = jax.jit(jax.vmap(advance, in_axes=(None, 0, 0, None, None)))
+
+
+@cache
+def _alone(row: Row, seed: int, iterations: int) -> tuple[Any, Any]:
+    algorithm = row.build()
+    state, run_key = _begin(algorithm, jax.random.split(jax.random.key(0), SEEDS)[seed])
+    return _advance(algorithm, run_key, state, 0, iterations)
+
+
+@cache
+def _together(row: Row, iterations: int) -> tuple[Any, Any]:
+    algorithm = row.build()
+    states, run_keys = _begin_all(algorithm, jax.random.split(jax.random.key(0), SEEDS))
+    return _advance_all(algorithm, run_keys, states, 0, iterations)
+
+
+def assert_same_bits(a: Any, b: Any) -> None:
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(_array(x), _array(y))
+
+
+def _array(leaf: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf)
+
+
+@ALGORITHMS
+def test_step_keeps_the_tree_its_shapes_and_its_dtypes(row: Row) -> None:
+    algorithm = row.build()
+    before = jax.eval_shape(algorithm.init, jax.random.key(0))
+    after, metrics = jax.eval_shape(algorithm.step, jax.random.key(0), before, jnp.int32(0))
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    for leaf, new in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True):
+        assert (leaf.shape, leaf.dtype, leaf.weak_type) == (new.shape, new.dtype, new.weak_type)
+    assert all(pair.total.shape == () and pair.total.dtype == jnp.float32 for pair in metrics.values())
+
+
+@ALGORITHMS
+def test_one_trace_serves_equal_environments_and_other_hyperparameters(row: Row) -> None:
+    num_traces = 0
+
+    @jax.jit
+    def first_state(algorithm: Any, key: jax.Array) -> Any:
+        nonlocal num_traces
+        num_traces += 1
+        return jax.tree.leaves(algorithm), key
+
+    for learning_rate in (1e-3, np.float32(2e-3), 1, jnp.float32(0.1)):
+        first_state(replace(row.build(), learning_rate=learning_rate), jax.random.key(0))
+    assert num_traces == 1
+
+
+@ALGORITHMS
+def test_same_key_same_bits(row: Row) -> None:
+    algorithm = row.build()
+    state, run_key = _begin(algorithm, jax.random.split(jax.random.key(0), SEEDS)[0])
+    assert_same_bits(_advance(algorithm, run_key, state, 0, 3), _alone(row, 0, 3))
+
+
+@ALGORITHMS
+def test_two_and_two_iterations_are_four(row: Row) -> None:
+    algorithm = row.build()
+    state, run_key = _begin(algorithm, jax.random.split(jax.random.key(0), SEEDS)[0])
+    state, _ = _advance(algorithm, run_key, state, 0, 2)
+    state, _ = _advance(algorithm, run_key, state, 2, 4)
+    assert_same_bits(state, _alone(row, 0, 4)[0])
+
+
+@ALGORITHMS
+def test_train_is_the_same_run_in_one_call(row: Row) -> None:
+    result = jax.jit(train, static_argnames=("num_iterations", "num_reports"))(
+        row.build(), jax.random.split(jax.random.key(0), SEEDS)[0], num_iterations=3, num_reports=2
+    )
+    state, metrics = _alone(row, 0, 3)
+    assert int(result.iteration) == 3
+    assert result.steps == 3 * row.build().steps_per_iteration
+    assert set(result.metrics) == set(metrics)
+    assert all(value.shape == (2,) for value in result.metrics.values())
+    for x, y in zip(jax.tree.leaves(result.state.learner), jax.tree.leaves(state.learner), strict=True):
+        np.testing.assert_allclose(_array(x), _array(y), rtol=1e-4, atol=1e-5)
+
+
+@ALGORITHMS
+def test_distinct_seeds_differ_in_everything(row: Row) -> None:
+    states, _ = _together(row, 3)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(states):
+        name, rows = jax.tree_util.keystr(path), _array(leaf).reshape(SEEDS, -1)
+        # Counters, flags and coefficients may agree; whatever holds several real numbers may not.
+        if np.issubdtype(rows.dtype, np.floating) and rows.shape[1] > 2:
+            for other in range(1, SEEDS):
+                assert not np.array_equal(rows[0], rows[other]), f"seeds 0 and {other} agree in {name}"
+
+
+@ALGORITHMS
+def test_a_seed_among_others_is_the_same_seed_alone(row: Row) -> None:
+    states, _ = _together(row, 3)
+    for seed in range(SEEDS):
+        alone, _ = _alone(row, seed, 3)
+        for (path, x), y in zip(
+            jax.tree_util.tree_leaves_with_path(states), jax.tree.leaves(alone), strict=True
+        ):
+            np.testing.assert_allclose(
+                _array(x)[seed], _array(y), rtol=1e-3, atol=1e-4, err_msg=jax.tree_util.keystr(path)
+            )
+
+
+@ALGORITHMS
+def test_an_update_over_four_devices_is_one_on_the_joined_batch(row: Row) -> None:
+    algorithm = row.build()
+    state, _ = _alone(row, 0, 3)
+    batch, axis = row.batch(algorithm, state)
+    joined = jax.jit(row.update)(algorithm, state.learner, batch)
+
+    def cut(leaf: jax.Array) -> jax.Array:
+        return jnp.stack(jnp.split(leaf, 4, axis=axis))
+
+    spread = replace(algorithm, axis="devices")
+    learners = jax.jit(jax.vmap(row.update, in_axes=(None, None, 0), axis_name="devices"))(
+        spread, state.learner, jax.tree.map(cut, batch)
+    )
+    for x, y in zip(jax.tree.leaves(learners), jax.tree.leaves(joined), strict=True):
+        np.testing.assert_allclose(x[0], y, rtol=1e-3, atol=2e-5)
+        assert_same_bits(x[0], x[3])
+
+
+@ALGORITHMS
+def test_environments_spread_over_devices_are_all_different(row: Row) -> None:
+    spread = replace(row.build(), axis="devices")
+
+    def step(key: jax.Array) -> Any:
+        return spread.step(key, spread.init(key), jnp.int32(0))
+
+    shapes = jax.eval_shape(jax.vmap(step, axis_name="devices"), jax.random.split(jax.random.key(0), 4))
+    assert jax.tree.leaves(shapes[0].world.obs)[0].shape[:2] == (4, 2)  # 8 environments, 2 on each
+
+    worlds = jax.jit(jax.vmap(lambda key: spread.init(key), axis_name="devices", axis_size=4, in_axes=None))(
+        jax.random.key(0)
+    )
+    params = jax.tree.leaves(worlds.learner)
+    assert all(np.array_equal(leaf[0], leaf[3]) for leaf in params)
+    assert not np.array_equal(*(np.asarray(jax.tree.leaves(worlds.world.obs)[0][device]) for device in (0, 3)))
+
+
+@ALGORITHMS
+def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) -> None:
+    algorithm = row.build()
+    names = [field.name for field in fields(algorithm) if "hyperparameter" in field.metadata]
+    factors = {"target_kl": 1e5, "adaptive_kl": 1e5}  # thresholds: only a crossing shows
+    members = {
+        name: jnp.full(len(names) + 1, getattr(algorithm, name)).at[index].multiply(factors.get(name, 0.7))
+        for index, name in enumerate(names)
+    }
+    agents = replace(algorithm, **members)
+    axes = jax.tree.unflatten(
+        jax.tree.structure(algorithm),
+        [0 if getattr(path[0], "name", None) in names else None for path, _ in jax.tree_util.tree_leaves_with_path(algorithm)],
+    )
+
+    def run(algorithm: Any, key: jax.Array) -> Any:
+        state, run_key = initial_state(algorithm, key)
+        return advance(algorithm, run_key, state, 0, 3)[0].learner
+
+    learners = jax.jit(jax.vmap(run, in_axes=(axes, None)))(agents, jax.random.key(0))
+    rows = np.concatenate([_array(x).reshape(len(names) + 1, -1) for x in jax.tree.leaves(learners)], axis=1)
+    for index, name in enumerate(names):
+        assert not np.array_equal(rows[index], rows[-1]), f"{name} changes nothing"
+
+
+@ALGORITHMS
+def test_metrics_are_finite(row: Row) -> None:
+    _, metrics = _alone(row, 0, 4)
+    for name, value in values(metrics).items():
+        assert np.isfinite(value) or metrics[name].weight == 0, name
+    assert np.isfinite(values(metrics)["entropy"])
+
+
+@ALGORITHMS
+def test_policy_acts_on_one_observation_and_on_many(row: Row) -> None:
+    algorithm = row.build()
+    state, _ = _alone(row, 0, 3)
+    obs = state.world.obs
+    for greedy in (True, False):
+        policy = algorithm.policy(state, greedy=greedy)
+        many, memory = policy.act(jax.random.key(0), obs, policy.initial_memory((8,)))
+        one, _ = policy.act(jax.random.key(0), obs[0], policy.initial_memory(()))
+        assert np.shape(many) == (8, *np.shape(one))
+        assert jax.vmap(algorithm.env.action_space.contains)(many).all()
+        assert jax.tree.structure(memory) == jax.tree.structure(policy.initial_memory((8,)))
+        if greedy:
+            np.testing.assert_allclose(many[0], one, rtol=1e-5, atol=1e-6)
