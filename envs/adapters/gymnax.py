@@ -74,19 +74,22 @@ class Gymnax:
             object.__setattr__(self, name, value)
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
-        obs, state = self.rules.env.reset_env(key, consistent_params(self.rules.env, self.params))
+        with _gymnaxs_broadcasting():
+            obs, state = self.rules.env.reset_env(key, consistent_params(self.rules.env, self.params))
         return _strong(state), _strong(obs)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
         env, params = self.rules.env, consistent_params(self.rules.env, self.params)
         if isinstance(self.action_space, (Discrete, Box)):
             action = jnp.asarray(action, self.action_space.dtype)
-        obs, state, reward, terminated, info = env.step_env(key, state, action, params)
+        with _gymnaxs_broadcasting():
+            obs, state, reward, terminated, info = env.step_env(key, state, action, params)
+            truncated = env.is_truncated(state, params)
         return _strong(state), TimeStep(
             obs=_strong(obs),
             reward=jnp.asarray(reward, jnp.float32),
             terminated=jnp.asarray(terminated, bool),
-            truncated=jnp.asarray(env.is_truncated(state, params), bool),
+            truncated=jnp.asarray(truncated, bool),
             info=_strong(dict(info)),
         )
 
@@ -192,8 +195,14 @@ def _is_concrete(params: Any, defaults: Any) -> bool:
     )
 
 
+def _gymnaxs_broadcasting() -> Any:
+    """Some of gymnax broadcasts over a missing axis, which a person may have told JAX to refuse."""
+    return jax.numpy_rank_promotion("allow")
+
+
 def _observation_space(env: Any, params: Any) -> Space:
-    obs, _ = jax.eval_shape(env.reset_env, jax.random.key(0), params)
+    with _gymnaxs_broadcasting():
+        obs, _ = jax.eval_shape(env.reset_env, jax.random.key(0), params)
     space = _space(env.observation_space(params), obs)
     if isinstance(space, Box):
         return Box(*true_bounds(env, space.low, space.high), space.shape, space.dtype)
