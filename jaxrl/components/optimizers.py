@@ -39,7 +39,7 @@ def _flat(
     rule: optax.GradientTransformation, learning_rate: Scalar, max_grad_norm: Scalar | None, axis: str | None
 ) -> optax.GradientTransformation:
     # Neither the axis nor the limit changes the state's structure, so that a state fits any number of devices.
-    limit = jnp.inf if max_grad_norm is None else max_grad_norm
+    limit = float("inf") if max_grad_norm is None else max_grad_norm
     steps = [_average_over(axis), optax.clip_by_global_norm(limit), rule, optax.scale(-learning_rate)]
     return optax.flatten(optax.chain(*steps))
 

@@ -1,0 +1,187 @@
+"""Tasks with known answers, for every algorithm: they tell which part of it is broken, in seconds.
+
+All probes are lanes of one compiled program: which of them an environment is, is a number that is vmapped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxrl
+import numpy as np
+import pytest
+from jaxrl.envs import probes
+from jaxrl.pytree import Scalar, hyperparameter, static
+from jaxrl.pytree import dataclass as pytree_dataclass
+
+SEEDS = 2
+SHORT = [
+    probes.ConstantReward,
+    probes.ObservationReward,
+    probes.DelayedReward,
+    probes.ActionReward,
+    probes.MatchObservation,
+]
+
+
+@pytree_dataclass
+class CutIsEnd:
+    """An environment that calls its time limit a termination: the mistake that the truncation test must see."""
+
+    env: Any
+
+    @property
+    def observation_space(self) -> Any:
+        return self.env.observation_space
+
+    def reset(self, key: jax.Array) -> Any:
+        return self.env.reset(key)
+
+    def step(self, key: jax.Array, state: Any, action: Any) -> Any:
+        state, timestep = self.env.step(key, state, action)
+        ended = timestep.terminated | timestep.truncated
+        return state, replace(timestep, terminated=ended, truncated=jnp.bool_(False))
+
+
+@pytree_dataclass
+class Padded:
+    """A probe whose observation [1] stands first among four, so that all probes look alike."""
+
+    env: Any
+
+    def reset(self, key: jax.Array) -> Any:
+        state, obs = self.env.reset(key)
+        return replace(state, obs=jnp.pad(state.obs, (0, 3))), jnp.pad(obs, (0, 3))
+
+    def step(self, key: jax.Array, state: Any, action: Any) -> Any:
+        state, timestep = self.env.step(key, replace(state, obs=state.obs[:1]), action)
+        return replace(state, obs=jnp.pad(state.obs, (0, 3))), replace(timestep, obs=jnp.pad(timestep.obs, (0, 3)))
+
+
+@pytree_dataclass
+class AnyProbe:
+    """The probe number `which` of the list below."""
+
+    which: Scalar = hyperparameter(0.0)
+    continuous: bool = static(False)
+
+    @property
+    def suite(self) -> list[Any]:
+        endless = probes.InfiniteHorizon(continuous=self.continuous)
+        return [*(Padded(kind(continuous=self.continuous)) for kind in SHORT), endless, CutIsEnd(endless)]
+
+    @property
+    def observation_space(self) -> Any:
+        return jaxrl.envs.spaces.Box(-10.0, 10.0, (4,))
+
+    @property
+    def action_space(self) -> Any:
+        return self.suite[5].action_space
+
+    def reset(self, key: jax.Array) -> Any:
+        return jax.lax.switch(jnp.int32(self.which), [probe.reset for probe in self.suite], key)
+
+    def step(self, key: jax.Array, state: Any, action: Any) -> Any:
+        return jax.lax.switch(jnp.int32(self.which), [probe.step for probe in self.suite], key, state, action)
+
+
+NAMES = ["constant", "observation", "delayed", "action", "match", "infinite", "infinite cut as an end"]
+DISCOUNTS = [0.9, 0.9, 0.9, 0.9, 0.9, 0.98, 0.98]
+
+
+@dataclass(frozen=True)
+class Learns:
+    name: str
+    build: Callable[[Any], Any]
+    continuous: bool
+    value: Callable[[Any, Any, jax.Array], jax.Array]
+    """(algorithm, params, obs [M, 1]) -> V [M]."""
+
+
+def _critic(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
+    return algorithm.network.apply(params, obs, method="critic")
+
+
+def _recurrent_critic(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
+    # In the order in which an episode shows them: what was never seen first must not be valued as if it were.
+    memory = algorithm.network.initial_memory((1,))
+    return algorithm.network.apply(params, obs[:, None], FIRST[:, None], memory)[1][:, 0]
+
+
+COMMON: dict[str, Any] = {"num_envs": 16, "hidden_sizes": (32,), "gae_lambda": 0.95, "learning_rate": 5e-3}
+PPO: dict[str, Any] = {**COMMON, "num_steps": 32, "total_steps": 65_536, "value_clip_range": None, "max_grad_norm": None}
+CASES = [
+    Learns("ppo", lambda env: jaxrl.PPO(env, **PPO), False, _critic),
+    Learns("ppo_continuous", lambda env: jaxrl.PPO(env, **PPO), True, _critic),
+    Learns("a2c", lambda env: jaxrl.A2C(env, **COMMON, total_steps=65_536, max_grad_norm=None), False, _critic),
+    Learns(
+        "recurrent_ppo",
+        lambda env: jaxrl.RecurrentPPO(
+            env, **PPO, memory_size=16, normalize_observations=False, normalize_rewards=False
+        ),
+        False,
+        _recurrent_critic,
+    ),
+]
+EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# The observations that each probe shows.
+SHOWN = [np.pad(np.array(obs, np.float32)[:, None], ((0, 0), (0, 3))) for obs in ([0], [-1, 1], [0, 1], [0], [-1, 1])]
+SHOWN += [np.eye(4, dtype=np.float32)] * 2
+OBS = np.concatenate(SHOWN)
+FIRST = np.concatenate([[1], [1, 1], [1, 0], [1], [1, 1], *[[1, 0, 0, 0]] * 2]).astype(bool)
+WHERE = np.cumsum([0, *map(len, SHOWN)])
+
+
+@cache
+def _trained(case: Learns) -> tuple[np.ndarray, np.ndarray]:
+    """Values and greedy actions at OBS, [probe, seed, M, ...]."""
+    agents, axes = jaxrl.vary(
+        case.build(AnyProbe(continuous=case.continuous)), env__which=jnp.arange(7.0), discount=jnp.array(DISCOUNTS)
+    )
+
+    def run(algorithm: Any, key: jax.Array) -> Any:
+        state = jaxrl.train(algorithm, key, num_reports=1).state
+        policy = algorithm.policy(state)
+        action, _ = policy.act(key, OBS, policy.initial_memory(OBS.shape[:1]))
+        return case.value(algorithm, state.learner.params, OBS), action
+
+    keys = jax.random.split(jax.random.key(0), SEEDS)
+    values, actions = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (axes, None)))(agents, keys)
+    return np.asarray(values), np.asarray(actions)
+
+
+def _learned(case: Learns, probe: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values and actions of every seed at what the probe shows, [seed, M]."""
+    here = slice(*WHERE[probe : probe + 2])
+    values, actions = _trained(case)
+    return values[probe][:, here], actions[probe][:, here]
+
+
+@EVERY
+@pytest.mark.parametrize("probe", range(6), ids=NAMES[:6])
+def test_values_are_the_known_ones(case: Learns, probe: int) -> None:
+    env = probes.InfiniteHorizon() if probe == 5 else SHORT[probe](continuous=case.continuous)
+    obs = SHOWN[probe] if probe == 5 else SHOWN[probe][:, :1]
+    known = np.asarray(env.value(jnp.asarray(obs), DISCOUNTS[probe]))
+    learned, _ = _learned(case, probe)
+    np.testing.assert_allclose(learned, np.broadcast_to(known, learned.shape), atol=1.0 if probe == 5 else 0.1)
+
+
+@EVERY
+@pytest.mark.parametrize("probe", [3, 4], ids=["action", "match"])
+def test_actions_are_the_best_ones(case: Learns, probe: int) -> None:
+    env = SHORT[probe](continuous=case.continuous)
+    best = np.asarray(env.best_action(jnp.asarray(SHOWN[probe][:, :1])))
+    _, chosen = _learned(case, probe)
+    chosen = chosen.reshape(SEEDS, -1)
+    best = np.broadcast_to(best.reshape(-1), chosen.shape)
+    np.testing.assert_allclose(chosen, best, atol=0.2 if case.continuous else 0)
+
+
+@EVERY
+def test_a_time_limit_treated_as_an_end_is_seen(case: Learns) -> None:
+    learned, _ = _learned(case, 6)
+    assert np.abs(learned - 50.0).min() > 1.0
