@@ -1,7 +1,8 @@
 """Settings as plain data, and back: what a YAML file says of an algorithm, an environment or a network.
 
 An object becomes a mapping of its constructor's arguments, with its class under `_target_` where it stands inside
-another one. What cannot be written down so that it can be built again stands under `_repr_`, for people to read.
+another one; an array the mapping of its numbers, `_array_`, and its dtype. What cannot be written down so that it can
+be built again stands under `_repr_`, for people to read.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import importlib
 import inspect
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 TARGET = "_target_"
 REPR = "_repr_"
+ARRAY = "_array_"
 
 
 def describe(thing: Any) -> dict[str, Any]:
@@ -40,9 +42,8 @@ def describe_object(thing: Any) -> dict[str, Any]:
             others = {other: value for other, value in given.items() if other != name}
             if given[name] is default or _is_rebuilt(cls, others, thing):
                 given = others
-    if not _is_rebuilt(cls, given, thing):
-        return {REPR: repr(thing)}
-    return {TARGET: path_of(cls), **{name: _plain(value) for name, value in given.items()}}
+    settings = {TARGET: path_of(cls), **{name: _plain(value) for name, value in given.items()}}
+    return settings if _is_rebuilt(build_object, {"settings": settings}, thing) else {REPR: repr(thing)}
 
 
 def build(cls: type[T], settings: Mapping[str, Any], **fixed: Any) -> T:
@@ -140,8 +141,10 @@ def _plain(value: Any) -> Any:
         if array.dtype.kind == "f" and array.dtype.itemsize < 8:
             # 0.00025, not 0.0002500000118743628: the shortest decimals that give the same float32
             decimals = np.array([float(str(number)) for number in array.ravel()], object)
-            return decimals.reshape(array.shape).tolist()
-        return array.tolist()
+            numbers = decimals.reshape(array.shape).tolist()
+        else:
+            numbers = array.tolist()
+        return {ARRAY: numbers, "dtype": array.dtype.name} if array.ndim else numbers
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return describe_object(value)
@@ -151,9 +154,9 @@ def _is_number(value: jax.Array) -> bool:
     return not jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)
 
 
-def _is_rebuilt(cls: type[Any], arguments: dict[str, Any], thing: Any) -> bool:
+def _is_rebuilt(make: Callable[..., Any], arguments: dict[str, Any], thing: Any) -> bool:
     try:
-        return _is_same(cls(**arguments), thing)
+        return _is_same(make(**arguments), thing)
     except Exception:  # whatever a stranger's constructor raises, it did not build the thing
         return False
 
@@ -174,6 +177,8 @@ def _converted(label: str, hint: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         if REPR in value:
             raise TypeError(f"{label} was {value[REPR]}, which cannot be built from its settings.")
+        if ARRAY in value:
+            return jax.numpy.asarray(value[ARRAY], value.get("dtype"))
         if TARGET in value:
             rest = {str(name): entry for name, entry in value.items() if name != TARGET}
             return build(import_class(str(value[TARGET])), rest)

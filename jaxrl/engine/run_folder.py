@@ -140,7 +140,7 @@ def read_policies(folder: Path, template: Any) -> Any:
 
 def _read_arrays(path: Path, names: Sequence[str]) -> list[Any]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             missing = [name for name in names if name not in file.files]
             arrays = [] if missing else [file[name] for name in names]
     except FileNotFoundError:
