@@ -54,8 +54,8 @@ def _player(env: Any, num_envs: int, num_steps: int) -> Any:
     """The function (key, starts) -> Tally, where `starts` are first (states, observations) [64, ...]."""
 
     def play(key: jax.Array, starts: Any) -> Tally:
-        fixed = jax.tree.map(lambda leaf: (leaf == leaf[0]).all(0), starts)
-        fixed_values = jax.tree.map(lambda leaf: leaf[0], starts)
+        fixed_values = jax.tree.map(lambda leaf: leaf[:1], starts)
+        fixed = jax.tree.map(lambda leaf, value: (leaf == value).all(0, keepdims=True), starts, fixed_values)
 
         def step(carry: Any, key: jax.Array) -> Any:
             (state, obs, first), tally = carry
@@ -69,7 +69,7 @@ def _player(env: Any, num_envs: int, num_steps: int) -> Any:
                 "fixed": _equal((next_state, timestep.obs), fixed_values, fixed),
             }
             tally = _count(tally, timestep, signs)
-            done = timestep.terminated | timestep.truncated
+            done = _done(timestep)
             new_state, new_obs = jax.vmap(env.reset)(reset_keys)
             start = (new_state, new_obs, (new_state, new_obs))
             return (_where(done, start, (next_state, timestep.obs, first)), tally), None
@@ -81,6 +81,10 @@ def _player(env: Any, num_envs: int, num_steps: int) -> Any:
         return tally
 
     return play
+
+
+def _done(timestep: Any) -> jax.Array:
+    return timestep.terminated.astype(bool) | timestep.truncated.astype(bool)  # whatever dtype the flags have
 
 
 def _random_action(space: Space, key: jax.Array, obs: Any) -> Any:
@@ -98,7 +102,7 @@ def _empty(obs: Any) -> Tally:
 
 
 def _count(tally: Tally, timestep: Any, signs: dict[str, jax.Array]) -> Tally:
-    done = timestep.terminated | timestep.truncated
+    done = _done(timestep)
     signs = {"all": jnp.ones_like(done), **signs}
     obs = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), timestep.obs)
     return Tally(
@@ -106,18 +110,18 @@ def _count(tally: Tally, timestep: Any, signs: dict[str, jax.Array]) -> Tally:
         high=jax.tree.map(lambda high, leaf: jnp.maximum(high, leaf.max(0)), tally.high, obs),
         ends={name: tally.ends[name] + (sign & done).sum(dtype=jnp.int32) for name, sign in signs.items()},
         inner={name: tally.inner[name] + (sign & ~done).sum(dtype=jnp.int32) for name, sign in signs.items()},
-        terminated=tally.terminated + timestep.terminated.sum(dtype=jnp.int32),
-        truncated=tally.truncated + timestep.truncated.sum(dtype=jnp.int32),
+        terminated=tally.terminated + timestep.terminated.astype(bool).sum(dtype=jnp.int32),
+        truncated=tally.truncated + timestep.truncated.astype(bool).sum(dtype=jnp.int32),
         not_finite=tally.not_finite + (~jnp.isfinite(timestep.reward)).sum(dtype=jnp.int32),
     )
 
 
 def _equal(tree: Any, other: Any, where: Any = None) -> jax.Array:
     """bool [N]: whether every entry (of those marked in `where`) is the same in lane n of both trees."""
-    where = jax.tree.map(jnp.ones_like, tree) if where is None else where
+    where = jax.tree.map(lambda leaf: jnp.ones(leaf.shape, bool), tree) if where is None else where
 
     def lanes_equal(a: jax.Array, b: jax.Array, marked: jax.Array) -> jax.Array:
-        return ((a == b) | ~jnp.asarray(marked, bool)).reshape(a.shape[0], -1).all(1)
+        return ((a == b) | ~marked).reshape(a.shape[0], -1).all(1)
 
     return jnp.stack(jax.tree.leaves(jax.tree.map(lanes_equal, tree, other, where))).all(0)
 

@@ -59,7 +59,7 @@ def test_an_environment_whose_data_cannot_be_had_says_what_it_needs(monkeypatch)
         raise OSError("no route to host")
 
     monkeypatch.setattr(load_mnist, "load_mnist", no_network)
-    with pytest.raises(RuntimeError, match="needs the four MNIST files .* put the files there"):
+    with pytest.raises(RuntimeError, match=r"needs the four MNIST files .* put the files there"):
         make("MNISTBandit-bsuite")
 
 
@@ -105,7 +105,12 @@ def test_equal_settings_share_one_trace_and_other_numbers_do_too():
         return env.reset(key)[1]
 
     key = jax.random.key(0)
-    for env in (make("Pendulum-v1"), make("Pendulum-v1"), make("Pendulum-v1", g=5), make(gymnax.make("Pendulum-v1")[0])):
+    for env in (
+        make("Pendulum-v1"),
+        make("Pendulum-v1"),
+        make("Pendulum-v1", g=5),
+        make(gymnax.make("Pendulum-v1")[0]),
+    ):
         first_obs(env, key)
     assert len(traces) == 1
     first_obs(make("Catch-bsuite", rows=4), key)
@@ -143,7 +148,9 @@ def test_numbers_of_the_physics_are_strong_leaves_that_can_be_vmapped():
 def test_cart_poles_derived_numbers_follow_the_masses():
     env = make("CartPole-v1", masspole=0.5, length=2.0)
     np.testing.assert_allclose([env.params.total_mass, env.params.polemass_length], [1.5, 1.0])
-    changed = dataclasses.replace(make("CartPole-v1"), params=make("CartPole-v1").params.replace(masspole=0.5, length=2.0))
+    changed = dataclasses.replace(
+        make("CartPole-v1"), params=make("CartPole-v1").params.replace(masspole=0.5, length=2.0)
+    )
     state, _ = env.reset(jax.random.key(0))
     stale = jax.tree.map(lambda leaf: leaf, make("CartPole-v1"))
     object.__setattr__(stale, "params", stale.params.replace(masspole=jnp.float32(0.5), length=jnp.float32(2.0)))

@@ -76,7 +76,11 @@ def test_as_environment_takes_ours_names_and_gymnax_instances():
     ("call", "error", "sentence"),
     [
         (lambda: make("Cartpole-v1"), ValueError, "There is no environment 'Cartpole-v1'; did you mean 'CartPole-v1'"),
-        (lambda: make("CartPole-v1", gravty=1), TypeError, "CartPole-v1 has no setting 'gravty'; did you mean 'gravity'"),
+        (
+            lambda: make("CartPole-v1", gravty=1),
+            TypeError,
+            "CartPole-v1 has no setting 'gravty'; did you mean 'gravity'",
+        ),
         (lambda: make("CartPole-v1", frame_stak=1), TypeError, "did you mean 'frame_stack'"),
         (lambda: make("CartPole-v1", total_mass=1), TypeError, "computes 'total_mass' from masscart and masspole"),
         (lambda: make("CartPole-v1", gravity="9"), TypeError, "gravity must be a number, got '9'"),

@@ -74,7 +74,7 @@ def test_frame_stack_starts_with_the_first_frame_and_shifts():
     np.testing.assert_array_equal(obs, frame * 3)
     expected = [[START + t, 10 * (START + t)] for t in range(4)]
     np.testing.assert_array_equal(steps.obs[0], frame * 2 + expected[1])
-    np.testing.assert_array_equal(steps.obs[2], sum(expected[1:], []))
+    np.testing.assert_array_equal(steps.obs[2], np.concatenate(expected[1:]))
     assert env.observation_space == Box(0.0, 100.0, (6,))
 
 
@@ -158,7 +158,9 @@ def test_select_observation_shows_only_the_entries_asked_for():
 def test_reset_mode_changes_nothing_but_the_declaration():
     env = wrappers.ResetMode(Counter(), "cached")
     assert env.reset_mode == "cached"
-    for wrapped, plain in zip(jax.tree.leaves(play(env, [1, 2])), jax.tree.leaves(play(Counter(), [1, 2])), strict=True):
+    for wrapped, plain in zip(
+        jax.tree.leaves(play(env, [1, 2])), jax.tree.leaves(play(Counter(), [1, 2])), strict=True
+    ):
         np.testing.assert_array_equal(wrapped, plain)
 
 
