@@ -1,0 +1,219 @@
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+import yaml
+
+import jaxrl
+from jaxrl.cli.composition import algorithm_names, compose_runs, tuned_environments
+from jaxrl.cli.main import main
+from jaxrl.cli.train import _algorithm
+
+TINY = [
+    "algorithm=a2c",
+    "algorithm.num_envs=2",
+    "algorithm.num_steps=4",
+    "algorithm.total_steps=32",
+    "algorithm.hidden_sizes=[3]",
+    "env.max_steps=5",
+    "eval_episodes=3",
+    "seeds=2",
+]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def built(*words):
+    (choice,) = compose_runs(words)
+    return _algorithm(choice)
+
+
+def test_help_shows_every_command_with_an_example(capsys):
+    for words in ([], ["--help"], ["help"]):
+        assert main(words) == 0
+        text = capsys.readouterr().out
+        for command in ("jaxrl train ", "jaxrl evaluate ", "jaxrl list "):
+            assert command in text
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"jaxrl {jaxrl.__version__}\n"
+
+
+def test_the_help_of_train_lists_every_setting_of_the_algorithm(capsys):
+    assert main(["train", "--help", "algorithm=a2c"]) == 0
+    text = capsys.readouterr().out
+    for field in dataclasses.fields(jaxrl.A2C):
+        assert (f"algorithm.{field.name}=" in text) == (field.name not in ("env", "axis"))
+    assert re.search(r"algorithm\.num_steps=\d+ +T, the length of a rollout\.", text)
+    assert re.search(r"seeds=16 +agents", text)
+    assert "jaxrl train env=Acrobot-v1 seeds=4" in text
+
+
+def test_list_names_algorithms_environments_and_what_is_tuned(capsys):
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"  ppo +Proximal policy optimization$", text, re.MULTILINE)
+    assert re.search(r"  CartPole-v1 +.*ppo", text)
+    for name in (*algorithm_names(), *jaxrl.envs.registry.names()):
+        assert f"  {name}" in text
+
+
+def test_the_bare_command_is_the_main_job():
+    (choice,) = compose_runs([])
+    assert choice.algorithm == "ppo"
+    assert choice.settings["env"] == {"name": "CartPole-v1"}
+    assert choice.settings["seeds"] == 16
+    assert _algorithm(choice).total_steps == 150_000
+
+
+def test_every_algorithm_and_every_tuned_setting_can_be_built():
+    for algorithm in algorithm_names():
+        assert built(f"algorithm={algorithm}", "env=CartPole-v1").env == jaxrl.make("CartPole-v1")
+        for env in tuned_environments(algorithm):
+            built(f"algorithm={algorithm}", f"env={env}")
+
+
+def test_tuned_settings_hold_for_their_environment_alone():
+    default = jaxrl.PPO("Acrobot-v1").total_steps
+    assert built("env=CartPole-v1").total_steps == 150_000 != default
+    assert built("env=Probe/ActionReward-v0").total_steps == default
+
+
+def test_what_stands_on_the_command_line_wins():
+    agent = built(
+        "env=CartPole-v1",
+        "algorithm.total_steps=1e3",
+        "algorithm.learning_rate=3e-3",
+        "+algorithm.hidden_sizes=[8,4]",
+        "algorithm.target_kl=null",
+        "env.max_steps=200",
+        "env.gravity=5",
+    )
+    expected = jaxrl.PPO(
+        jaxrl.make("CartPole-v1", max_steps=200, gravity=5.0),
+        total_steps=1_000,
+        learning_rate=3e-3,
+        hidden_sizes=(8, 4),
+    )
+    assert agent == expected
+
+
+def test_any_environment_that_make_knows_is_accepted_without_a_file():
+    for name in jaxrl.envs.registry.names():
+        (choice,) = compose_runs([f"env={name}"])
+        assert choice.settings["env"]["name"] == name
+
+
+def test_commas_make_several_runs():
+    choices = compose_runs(["algorithm=ppo,a2c", "algorithm.learning_rate=1e-3,1e-2", "algorithm.hidden_sizes=[8,8]"])
+    assert [choice.label for choice in choices] == [
+        "algorithm=ppo algorithm.learning_rate=0.001",
+        "algorithm=ppo algorithm.learning_rate=0.01",
+        "algorithm=a2c algorithm.learning_rate=0.001",
+        "algorithm=a2c algorithm.learning_rate=0.01",
+    ]
+    agents = [_algorithm(choice) for choice in choices]
+    assert [type(agent).__name__ for agent in agents] == ["PPO", "PPO", "A2C", "A2C"]
+    np.testing.assert_allclose([agent.learning_rate for agent in agents], [1e-3, 1e-2] * 2)
+    assert {agent.hidden_sizes for agent in agents} == {(8, 8)}
+
+
+def test_settings_can_be_seen_without_a_run(capsys, tmp_path):
+    assert main(["train", "--settings", "env=Acrobot-v1", "env.max_steps=9"]) == 0
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert settings["env"] == {"name": "Acrobot-v1", "max_steps": 9}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_then_evaluate(capsys, tmp_path):
+    assert main(["train", *TINY, "directory=runs/first", "progress=false"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("A2C on CartPole-v1, 2 seeds x 32 steps")
+    assert "folder     runs/first" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]  # nothing of Hydra's lies about
+    assert len(list((tmp_path / "runs" / "first").iterdir())) == 6
+
+    assert main(["evaluate", "runs/first", "episodes=4", "seed=3"]) == 0
+    out = capsys.readouterr().out
+    assert "mean of 2 seeds and its 95 % bootstrap interval; 4 greedy episodes each" in out
+    assert 1.0 <= float(out.split()[1]) <= 5.0  # the time limit of the saved environment holds
+
+    assert main(["train", *TINY, "directory=runs/first"]) == 2
+    assert "'runs/first' already holds a run (settings.yaml), and nothing is overwritten" in capsys.readouterr().err
+
+
+def test_several_runs_have_folders_of_their_own_and_a_table(capsys, tmp_path):
+    assert main(["train", "-m", *TINY, "algorithm.learning_rate=1e-3,1e-2", "directory=runs/sweep"]) == 0
+    out, err = capsys.readouterr()
+    assert {path.name for path in (tmp_path / "runs" / "sweep").iterdir()} == {
+        "algorithm.learning_rate=0.001",
+        "algorithm.learning_rate=0.01",
+    }
+    assert "[2/2] algorithm.learning_rate=0.01" in err
+    assert re.search(r"^algorithm\.learning_rate=0\.001 +\d+\.\d+ \[", out, re.MULTILINE)
+
+
+def test_a_run_without_a_name_gets_one(tmp_path, capsys):
+    for _ in range(2):
+        assert main(["train", *TINY, "progress=false", "eval_episodes=0"]) == 0
+    folders = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert len(folders) == 2
+    assert all(re.fullmatch(r"a2c-CartPole-v1-\d{8}-\d{6}(-2)?", folder) for folder in folders)
+
+
+WRONG = [
+    (["trian"], "There is no command 'trian'; did you mean 'train'?"),
+    (["train", "--fast"], "There is no option '--fast'; see jaxrl train --help."),
+    (["train", "CartPole-v1"], "'CartPole-v1' cannot be read; a setting is written name=value, as in"),
+    (["train", "directory=a=b"], "'directory=a=b' cannot be read; a setting is written name=value, as in"),
+    (["train", "~env"], "'~env' cannot be read; a setting is changed by name=value, and none is deleted."),
+    (["train", "seeds=interval(0,1)"], "'seeds=interval(0,1)' cannot be spread over runs ("),
+    (["train", "algorithm=poo"], "There is no algorithm 'poo'; did you mean 'ppo'?"),
+    (["train", "algorithm=xyz"], "There is no algorithm 'xyz'; see jaxrl list."),
+    (["train", "env=CartPol-v1"], "There is no environment 'CartPol-v1'; did you mean 'CartPole-v1'?"),
+    (["train", "sedes=3"], "There is no setting 'sedes'; did you mean 'seeds'?"),
+    (["train", "learning_rate=1e-3"], "There is no setting 'learning_rate'; did you mean 'algorithm.learning_rate'?"),
+    (["train", "hydra.run.dir=x"], "There is no setting 'hydra.run.dir'; choose one of: algorithm, "),
+    (["train", "algorithm.learnin_rate=1"], "PPO has no setting 'learnin_rate'; did you mean 'learning_rate'?"),
+    (["train", "algorithm.learning_rate=fast"], "PPO.learning_rate must be a number, got 'fast' (str)."),
+    (["train", "algorithm.num_envs=2.5"], "PPO.num_envs must be of type int, got 2.5 (float)."),
+    (["train", "algorithm.hidden_sizes=[a]"], "PPO.hidden_sizes must hold values of type int, got 'a' (str)."),
+    (["train", "algorithm.discount=2"], "PPO.discount must be at most 1, got 2."),
+    (["train", "algorithm.env=Acrobot-v1"], "PPO has no setting 'env'; did you mean"),
+    (
+        ["train", "algorithm.torso={_target_:os.system}"],
+        "'os.system' is no dataclass, and only dataclasses can be built",
+    ),
+    (["train", "algorithm._target_=os.system"], "'os.system' is no dataclass, and only dataclasses can be built"),
+    (["train", "env.max_step=3"], "CartPole-v1 has no setting 'max_step'; did you mean 'max_steps'?"),
+    (["train", "env.gravity=high"], "CartPole-v1: gravity must be a number, got 'high'."),
+    (["train", "seeds=0"], "seeds must be a whole number of at least 1, got 0."),
+    (["train", "seeds=many"], "seeds must be a whole number of at least 1, got 'many'."),
+    (["train", "seed=1.5"], "seed must be a whole number or a JAX key, got 1.5."),
+    (["train", "devices=99"], "devices=99 was asked for, and JAX sees 4 (cpu)."),
+    (["train", "seeds=3", "devices=2"], "seeds must be a multiple of devices, got 3 seeds for 2 devices."),
+    (["train", "directory=[a]"], "directory must be the name of a folder, got ['a']."),
+    (["train", "algorithm=a2c,ppo", "algorithm.num_epochs=2"], "A2C has no setting 'num_epochs'"),
+    (["evaluate"], "jaxrl evaluate needs a run folder, as in jaxrl evaluate runs/NAME."),
+    (["evaluate", "nowhere"], "'nowhere' holds no run: settings.yaml is missing."),
+    (["evaluate", "nowhere", "episode=3"], "There is no setting 'episode'; did you mean 'episodes'?"),
+    (["evaluate", "nowhere", "episodes=0"], "episodes must be a whole number of at least 1, got '0'."),
+    (["list", "all"], "jaxrl list takes no settings, got 'all'."),
+]
+
+
+@pytest.mark.parametrize(("words", "sentence"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_what_is_wrong_is_said_in_one_sentence_with_status_2(words, sentence, capsys, tmp_path):
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"jaxrl: {sentence}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
