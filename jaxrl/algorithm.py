@@ -30,7 +30,7 @@ class Policy(Protocol):
 class Algorithm(Protocol[State]):
     """Hyperparameters, and three pure functions of them.
 
-    An implementation is a `jaxrl.pytree.dataclass`: numbers that may vary are leaves, what shapes the program is static.
+    An implementation is a `jaxrl.pytree.dataclass`: numbers that may vary are leaves, what shapes the program static.
     The key and the iteration are arguments, not state: the driver gives each iteration a key of its own, and an
     iteration number that is the same for all seeds stays unbatched under `vmap`, so that branches on it stay branches.
     """

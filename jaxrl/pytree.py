@@ -15,7 +15,7 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -57,7 +57,9 @@ def converted(converter: Callable[[Any], Any]) -> Any:
     return dataclasses.field(metadata={"converter": converter})
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(static, hyperparameter, converted, dataclasses.field))
+# Type checkers see a specifier's default only by keyword; `static(4)` and `hyperparameter(0.1)`, which are not named
+# here, count as plain default values, so that a field that has one need not be given.
+@dataclass_transform(frozen_default=True, field_specifiers=(converted, dataclasses.field))
 def dataclass(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass and a pytree whose children are its non-static fields.
 
@@ -78,7 +80,7 @@ def dataclass(cls: type[T]) -> type[T]:
         children, aux = flatten(tree)
         return tuple(zip(map(jax.tree_util.GetAttrKey, data_names), children, strict=True)), aux
 
-    def unflatten(aux: tuple[Any, ...], children: tuple[Any, ...]) -> Any:
+    def unflatten(aux: tuple[Any, ...], children: Iterable[Any]) -> Any:
         tree = object.__new__(cls)  # not __init__: JAX also rebuilds trees of tracers, axes and sentinels
         for name, value in zip(static_names + data_names, tuple(aux) + tuple(children), strict=True):
             object.__setattr__(tree, name, value)
@@ -92,11 +94,10 @@ def dataclass(cls: type[T]) -> type[T]:
 def _equal(self: Any, other: object) -> bool:
     if type(self) is not type(other):
         return NotImplemented
+    structure: Any  # jax's stubs leave its comparison out
     leaves, structure = jax.tree.flatten(self)
     other_leaves, other_structure = jax.tree.flatten(other)
-    return structure == other_structure and all(
-        np.array_equal(a, b) for a, b in zip(leaves, other_leaves, strict=True)
-    )
+    return structure == other_structure and all(np.array_equal(a, b) for a, b in zip(leaves, other_leaves, strict=True))
 
 
 def _hash(self: Any) -> int:

@@ -34,7 +34,7 @@ class ActorPolicy:
         if self.observation_stats is not None:
             obs = normalize(self.observation_stats, obs)
         outputs, free = self.network.apply(self.params, obs, method="actor")
-        return self.head(outputs, free, action_mask(obs))  # type: ignore[no-any-return]  # one of several classes
+        return self.head(outputs, free, action_mask(obs))
 
     def act(self, key: jax.Array, obs: Any, memory: Any = ()) -> tuple[Any, Any]:
         """The mode if greedy, else a sample, clipped to the action space; returns (action, memory)."""

@@ -46,6 +46,6 @@ def clip_fraction(ratio: jax.Array, clip_range: Scalar | None) -> jax.Array:
 
 
 def adapted_coefficient(coefficient: jax.Array, kl: jax.Array, target: Scalar) -> jax.Array:
-    """The adaptive KL penalty's rule: halve below target / 1.5, double above 1.5 target. Schulman et al. 2017, sec. 4."""
+    """The adaptive KL penalty's rule: halve below target / 1.5, double above 1.5 target. Schulman 2017, sec. 4."""
     halved = jnp.where(kl < target / 1.5, coefficient / 2, coefficient)
     return jnp.where(kl > target * 1.5, coefficient * 2, halved)

@@ -19,7 +19,7 @@ def any_lane(flags: jax.Array) -> jax.Array:
     return flags.any()
 
 
-@any_lane.def_vmap  # type: ignore[misc]  # jax's decorator is untyped
+@any_lane.def_vmap
 def _any_lane_rule(axis_size: int, in_batched: list[bool], flags: jax.Array) -> tuple[jax.Array, bool]:
     return any_lane(flags), False
 

@@ -19,9 +19,7 @@ def successor_values(
     V(next_obs) for all steps, is behind a branch.
     """
     shifted = jnp.concatenate([values[1:], last[None]])
-    return jax.lax.cond(
-        any_lane(truncated[:-1]), lambda: jnp.where(truncated, successors(), shifted), lambda: shifted
-    )
+    return jax.lax.cond(any_lane(truncated[:-1]), lambda: jnp.where(truncated, successors(), shifted), lambda: shifted)
 
 
 def rollout_values(

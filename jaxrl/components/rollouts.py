@@ -1,7 +1,7 @@
 """Interaction: a batch of environments is stepped, restarted where an episode ends, and recorded as asked for."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,14 @@ from jaxrl.envs.vector import VectorEnvironment
 from jaxrl.metrics import Metrics, mean
 from jaxrl.pytree import dataclass
 
-Act = Callable[[Any, Any, Any], tuple[Any, Any, Any]]
-"""`act(obs, memory, noise) -> (action for the environment, memory, extras to record)`, all [N, ...]."""
+
+class Actor(NamedTuple):
+    """Who plays."""
+
+    act: Callable[[Any, Any, Any], tuple[Any, Any, Any]]
+    """`act(obs, memory, noise) -> (action for the environment, memory, extras to record)`, all [N, ...]."""
+    initial_memory: Any = ()
+    """[N, ...]: replaces the memory where an episode starts, before `act` sees the observation."""
 
 
 @dataclass
@@ -84,17 +90,15 @@ def unroll(
     key: jax.Array,
     env: VectorEnvironment,
     world: World,
-    act: Act,
+    actor: Actor,
     noise: Any,
     record: Callable[[Transition], Any],
-    initial_memory: Any = (),
 ) -> tuple[World, Any, Metrics]:
     """Take T steps in each of N environments.
 
-    `noise` [T, N, ...] is all the randomness of `act`, drawn before the loop; its leading axis is the number of steps.
-    `record` picks what is kept of each `Transition`; nothing else is stored. `initial_memory` [N, ...] replaces the
-    memory where an episode starts, before `act` sees the observation. Returns the world afterwards, what was
-    recorded [T, N, ...], and the returns and lengths of the episodes that ended.
+    `noise` [T, N, ...] is all the randomness of `actor`, drawn before the loop; its leading axis is the number of
+    steps. `record` picks what is kept of each `Transition`; nothing else is stored. Returns the world afterwards,
+    what was recorded [T, N, ...], and the returns and lengths of the episodes that ended.
     """
     step_key, reset_key = jax.random.split(key)
     num_steps = jax.tree.leaves(noise)[0].shape[0]
@@ -104,8 +108,8 @@ def unroll(
     def step(carry: Any, inputs: Any) -> Any:
         world, num_ended, episodes = carry
         step_key, noise = inputs
-        memory = where_done(world.first, initial_memory, world.memory)
-        action, next_memory, extras = act(world.obs, memory, noise)
+        memory = where_done(world.first, actor.initial_memory, world.memory)
+        action, next_memory, extras = actor.act(world.obs, memory, noise)
         env_state, timestep = env.step(step_key, world.env_state, action)
         done = timestep.terminated | timestep.truncated
         transition = Transition(

@@ -23,9 +23,7 @@ class Episodes:
     """bool [num_episodes]: the episode ended (by termination or truncation) within `max_steps`."""
 
 
-def evaluate(
-    policy: Policy, env: Any, key: jax.Array, num_episodes: int = 128, max_steps: int = 10_000
-) -> Episodes:
+def evaluate(policy: Policy, env: Any, key: jax.Array, num_episodes: int = 128, max_steps: int = 10_000) -> Episodes:
     """Play `num_episodes` whole episodes at once, at most `max_steps` steps each; pure, and vmaps over policies.
 
     The policy is greedy or samples as it was made: `algorithm.policy(state, greedy=True)`. Its normaliser is frozen.
@@ -60,4 +58,4 @@ def evaluate(
         return step + 1, env_state, timestep.obs, memory, episodes
 
     start = (jnp.int32(0), env_state, obs, policy.initial_memory((num_episodes,)), nothing)
-    return jax.lax.while_loop(someone_plays, play, start)[-1]  # type: ignore[no-any-return]  # jax: Any
+    return jax.lax.while_loop(someone_plays, play, start)[-1]

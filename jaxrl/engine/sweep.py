@@ -17,19 +17,21 @@ def vary(algorithm: A, /, **values: Any) -> tuple[A, A]:
     Raises where a name is no leaf (a static field shapes the program and cannot vary within it), or lengths differ.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(algorithm)
-    names = ["__".join(str(getattr(entry, "name", getattr(entry, "key", entry))) for entry in path) for path, _ in leaves]
+    names = [
+        "__".join(str(getattr(entry, "name", getattr(entry, "key", entry))) for entry in path) for path, _ in leaves
+    ]
     lengths = {name: jnp.shape(value)[:1] for name, value in values.items()}
     for name, length in lengths.items():
         if name not in names:
             what = f"{type(algorithm).__name__} has no numeric leaf (a static setting cannot vary inside one program)"
             raise TypeError(unknown_name(what, name, names))
         if length == ():
-            raise ValueError(f"{name} must be an array of values with a leading axis, got the single value {values[name]}.")
+            raise ValueError(
+                f"{name} must be an array of values with a leading axis, got the single value {values[name]}."
+            )
     if len(set(lengths.values())) > 1:
-        raise ValueError(
-            f"the varied leaves must have the same length, got {({name: length[0] for name, length in lengths.items()})}; "
-            "nest two vmaps for a grid."
-        )
+        sizes = {name: length[0] for name, length in lengths.items()}
+        raise ValueError(f"the varied leaves must have the same length, got {sizes}; nest two vmaps for a grid.")
     varied = [
         jnp.asarray(values[name], jnp.result_type(leaf)) if name in values else leaf
         for name, (_, leaf) in zip(names, leaves, strict=True)

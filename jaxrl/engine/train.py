@@ -108,7 +108,7 @@ def advance(
         return state, add(metrics, latest)
 
     stretch = jnp.int32(start), jnp.int32(stop)
-    return jax.lax.fori_loop(*stretch, body, (state, no_metrics))  # type: ignore[no-any-return]  # jax: Any
+    return jax.lax.fori_loop(*stretch, body, (state, no_metrics))
 
 
 @partial(jax.jit, inline=True)  # not for speed: the trace that shows the metrics' shapes is kept for the loop

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+
 import jaxrl
 from jaxrl.algorithms.policy_gradient.a2c import A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conformance_table import ROWS, Row
+
 from jaxrl.engine.train import advance, initial_state, train
 from jaxrl.metrics import values
 
@@ -118,9 +119,7 @@ def test_a_seed_among_others_is_the_same_seed_alone(row: Row) -> None:
     states, _ = _together(row, 3)
     for seed in range(SEEDS):
         alone, _ = _alone(row, seed, 3)
-        for (path, x), y in zip(
-            jax.tree_util.tree_leaves_with_path(states), jax.tree.leaves(alone), strict=True
-        ):
+        for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(states), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(
                 _array(x)[seed], _array(y), rtol=1e-3, atol=1e-4, err_msg=jax.tree_util.keystr(path)
             )
@@ -175,7 +174,10 @@ def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) ->
     agents = replace(algorithm, **members)
     axes = jax.tree.unflatten(
         jax.tree.structure(algorithm),
-        [0 if getattr(path[0], "name", None) in names else None for path, _ in jax.tree_util.tree_leaves_with_path(algorithm)],
+        [
+            0 if getattr(path[0], "name", None) in names else None
+            for path, _ in jax.tree_util.tree_leaves_with_path(algorithm)
+        ],
     )
 
     def run(algorithm: Any, key: jax.Array) -> Any:

@@ -10,9 +10,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxrl
 import numpy as np
 import pytest
+
+import jaxrl
 from jaxrl.envs import probes
 from jaxrl.pytree import Scalar, hyperparameter, static
 from jaxrl.pytree import dataclass as pytree_dataclass
@@ -112,7 +113,13 @@ def _recurrent_critic(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
 
 
 COMMON: dict[str, Any] = {"num_envs": 16, "hidden_sizes": (32,), "gae_lambda": 0.95, "learning_rate": 5e-3}
-PPO: dict[str, Any] = {**COMMON, "num_steps": 32, "total_steps": 65_536, "value_clip_range": None, "max_grad_norm": None}
+PPO: dict[str, Any] = {
+    **COMMON,
+    "num_steps": 32,
+    "total_steps": 65_536,
+    "value_clip_range": None,
+    "max_grad_norm": None,
+}
 CASES = [
     Learns("ppo", lambda env: jaxrl.PPO(env, **PPO), False, _critic),
     Learns("ppo_continuous", lambda env: jaxrl.PPO(env, **PPO), True, _critic),

@@ -25,7 +25,7 @@ from jaxrl.components.optimizers import rmsprop
 from jaxrl.components.policies import ActorPolicy
 from jaxrl.components.returns import generalized_advantages
 from jaxrl.components.rollout_values import rollout_values
-from jaxrl.components.rollouts import Transition, World, begin, unroll
+from jaxrl.components.rollouts import Actor, Transition, World, begin, unroll
 from jaxrl.components.schedules import fraction_done, linear
 from jaxrl.envs.registry import as_environment
 from jaxrl.envs.vector import VectorEnvironment, vectorize
@@ -80,6 +80,10 @@ class A2C:
     value_coefficient: Scalar = hyperparameter(0.5, minimum=0)
     entropy_coefficient: Scalar = hyperparameter(0.01, minimum=0)  # beta
 
+    def check(self) -> None:
+        """Refuse spaces that no network here fits."""
+        self.network  # noqa: B018  # building it checks the spaces and the activation
+
     @property
     def steps_per_iteration(self) -> int:
         return self.num_envs * self.num_steps
@@ -124,7 +128,7 @@ class A2C:
         noise_key, unroll_key = jax.random.split(key)
         envs, policy = self.envs, self.policy(state, greedy=False)
         noise = self.head.noise(noise_key, (self.num_steps, envs.num_envs))
-        return unroll(unroll_key, envs, state.world, policy.sample, noise, record=lambda step: step)
+        return unroll(unroll_key, envs, state.world, Actor(policy.sample), noise, record=lambda step: step)
 
     def learn(self, learner: Learner, rollout: Transition, iteration: jax.Array) -> tuple[Learner, Metrics]:
         """One gradient step on a rollout [T, N, ...]."""
@@ -141,13 +145,11 @@ class A2C:
         )
         ends = rollout.terminated, rollout.truncated
         baseline, bootstrap = jax.lax.stop_gradient((value, next_value))
-        advantage = generalized_advantages(
-            rollout.reward, baseline, bootstrap, *ends, self.discount, self.gae_lambda
-        )
+        advantage = generalized_advantages(rollout.reward, baseline, bootstrap, *ends, self.discount, self.gae_lambda)
         target = advantage + baseline
         if self.normalize_advantages:
             advantage = losses.normalized(advantage, self.axis)
-        policy = ActorPolicy(params, None, self.network, self.head, self.env.action_space)
+        policy = ActorPolicy(params, None, self.network, self.head, self.env.action_space, greedy=False)
         distribution = policy.distribution(rollout.obs)
         log_prob, entropy = distribution.log_prob(rollout.extras[0]), distribution.entropy().mean()
 

@@ -16,7 +16,7 @@ successor.
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -35,7 +35,7 @@ from jaxrl.components.optimizers import adam
 from jaxrl.components.policies import ActorPolicy, action_mask
 from jaxrl.components.returns import generalized_advantages
 from jaxrl.components.rollout_values import rollout_values
-from jaxrl.components.rollouts import Transition, World, begin, unroll
+from jaxrl.components.rollouts import Actor, Transition, World, begin, unroll
 from jaxrl.components.schedules import fraction_done, linear
 from jaxrl.envs.registry import as_environment
 from jaxrl.envs.vector import VectorEnvironment, vectorize
@@ -45,7 +45,8 @@ from jaxrl.pytree import Scalar, converted, dataclass, hyperparameter, static
 if TYPE_CHECKING:
     from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO
 
-    AnyPPO = "PPO | RecurrentPPO"
+AnyPPO: TypeAlias = "PPO | RecurrentPPO"
+"""The two forms whose loss, optimizer and statistics are the same."""
 
 
 @dataclass
@@ -129,12 +130,13 @@ class PPO:
     initial_kl_coefficient: Scalar = hyperparameter(1.0, minimum=0)  # beta
 
     def check(self) -> None:
-        """Refuse sizes that do not divide."""
+        """Refuse sizes that do not divide, and spaces that no network here fits."""
         if self.steps_per_iteration % self.num_minibatches:
             raise ValueError(
                 f"num_envs * num_steps must be a multiple of num_minibatches, got {self.num_envs} * {self.num_steps} "
                 f"and {self.num_minibatches}."
             )
+        self.network  # noqa: B018  # building it checks the spaces and the activation
 
     @property
     def steps_per_iteration(self) -> int:
@@ -186,7 +188,7 @@ class PPO:
         noise_key, unroll_key = jax.random.split(key)
         envs, policy = self.envs, self.policy(state, greedy=False)
         noise = self.head.noise(noise_key, (self.num_steps, envs.num_envs))
-        return unroll(unroll_key, envs, state.world, policy.sample, noise, record=lambda step: step)
+        return unroll(unroll_key, envs, state.world, Actor(policy.sample), noise, record=lambda step: step)
 
     def prepare(self, learner: Learner, rollout: Transition) -> Batch:
         """Values, advantages and targets of a rollout [T, N, ...], flattened to [T * N, ...]."""

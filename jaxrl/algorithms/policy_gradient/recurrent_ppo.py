@@ -27,7 +27,7 @@ from jaxrl.components.policies import RecurrentActorPolicy, action_mask
 from jaxrl.components.recurrent import RecurrentActorCritic
 from jaxrl.components.returns import generalized_advantages
 from jaxrl.components.rollout_values import successor_values
-from jaxrl.components.rollouts import Transition, World, begin, unroll
+from jaxrl.components.rollouts import Actor, Transition, World, begin, unroll
 from jaxrl.envs.registry import as_environment
 from jaxrl.envs.vector import VectorEnvironment, vectorize
 from jaxrl.metrics import Metrics, mean, over_axis
@@ -83,7 +83,7 @@ class RecurrentPPO:
     """An encoder of your own from observations to features."""
     normalize_observations: bool = static(True)
     normalize_rewards: bool = static(True)
-    """On, because both heads learn through one core: the errors of unscaled values would drown the policy's gradient."""
+    """On: both heads learn through one core, where the errors of unscaled values would drown the policy's gradient."""
     normalize_advantages: bool = static(True)
     anneal_learning_rate: bool = static(True)
     axis: str | None = static(None)
@@ -102,12 +102,13 @@ class RecurrentPPO:
     initial_kl_coefficient: Scalar = hyperparameter(1.0, minimum=0)  # beta
 
     def check(self) -> None:
-        """Refuse sizes that do not divide."""
+        """Refuse sizes that do not divide, and spaces that no network here fits."""
         if self.num_envs % self.num_minibatches:
             raise ValueError(
                 "num_envs must be a multiple of num_minibatches, because minibatches are whole sequences, got "
                 f"{self.num_envs} and {self.num_minibatches}."
             )
+        self.network  # noqa: B018  # building it checks the spaces and the activation
 
     @property
     def steps_per_iteration(self) -> int:
@@ -160,8 +161,8 @@ class RecurrentPPO:
         noise_key, unroll_key = jax.random.split(key)
         envs, policy = self.envs, self.policy(state, greedy=False)
         noise = self.head.noise(noise_key, (self.num_steps, envs.num_envs))
-        fresh = policy.initial_memory((envs.num_envs,))
-        return unroll(unroll_key, envs, state.world, policy.sample, noise, lambda step: step, fresh)
+        actor = Actor(policy.sample, policy.initial_memory((envs.num_envs,)))
+        return unroll(unroll_key, envs, state.world, actor, noise, record=lambda step: step)
 
     def prepare(self, learner: Learner, rollout: Transition, memory: Any) -> Batch:
         """Values, advantages and targets of a rollout [T, N, ...] that began with `memory`; sequences [N, T, ...]."""
@@ -174,14 +175,14 @@ class RecurrentPPO:
         network = self.network
 
         def value_after(memory: Any, obs: Any) -> jax.Array:
-            return network.apply(learner.params, obs, memory, method="step")[1]  # type: ignore[no-any-return]
+            return network.apply(learner.params, obs, memory, method="step")[1]
 
         outputs, value, _ = network.apply(learner.params, obs, rollout.first, memory)
         last = value_after(*jax.tree.map(lambda leaf: leaf[-1], (next_memory, next_obs)))
         next_value = successor_values(value, last, rollout.truncated, lambda: value_after(next_memory, next_obs))
         ends = rollout.terminated, rollout.truncated
         advantage = generalized_advantages(reward, value, next_value, *ends, self.discount, self.gae_lambda)
-        old = () if self.adaptive_kl is None else self.head(*outputs, action_mask(obs))
+        old = () if self.adaptive_kl is None else self.head(outputs[0], outputs[1], action_mask(obs))
         batch = Batch(obs, rollout.first, (), action, log_prob, value, advantage, advantage + value, old)
         return replace(by_environment(batch), memory=memory)
 
