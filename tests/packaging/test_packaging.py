@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 USE = """
 import pathlib, jaxrl, jaxrl.envs.spaces
 from jaxrl.cli.composition import compose_runs
-env = jaxrl.make("CartPole-v1")
+env = jaxrl.make("Probe/ActionReward-v0")
 assert type(env.action_space) is jaxrl.envs.spaces.Discrete
 assert compose_runs([])[0].settings["seeds"] == 16
 print(pathlib.Path(jaxrl.__file__).parent)
