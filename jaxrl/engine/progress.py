@@ -44,13 +44,13 @@ def _bar(total_steps: int, seeds: int, label: str) -> Iterator[Report]:
 
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=None),  # what the other columns leave
         TaskProgressColumn(),
         TextColumn("{task.fields[speed]} steps/s"),
         TimeRemainingColumn(compact=True),
         TextColumn("return {task.fields[value]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=Console(stderr=True), expand=True) as bar:
         task = bar.add_task(label, total=total_steps, speed="-", value="-")
         began = time.perf_counter()
 
