@@ -14,6 +14,8 @@ from jaxrl.pytree import dataclass, static
 
 @dataclass
 class FrameStackState:
+    """The inner state, and what is shown."""
+
     env_state: Any
     frames: Any
     """The last observations, oldest first, along the last axis of each entry."""

@@ -12,6 +12,8 @@ from jaxrl.pytree import Scalar, dataclass, hyperparameter
 
 @dataclass
 class StickyActionsState:
+    """The inner state, and what was played."""
+
     env_state: Any
     last_action: Any
     """What was played at the step before; zeros (in MinAtar and Atari: no-op) at the start of an episode."""

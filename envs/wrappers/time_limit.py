@@ -13,6 +13,8 @@ from jaxrl.pytree import dataclass, static
 
 @dataclass
 class TimeLimitState:
+    """The inner state, and a clock."""
+
     env_state: Any
     time: jax.Array
     """int32 []: steps taken in this episode."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.envs import make, wrappers
+from jaxrl.envs import TimeStep, make, wrappers
 from jaxrl.envs.check import check_env
 from jaxrl.envs.spaces import Box, Discrete
 from jaxrl.envs.template import Corridor
@@ -33,6 +33,22 @@ class Planted:
         return self.on_step(key, *Corridor().step(key, state, action))
 
 
+@dataclass
+class Drift:
+    """A point that starts anywhere and moves until it is far away; its state has no clock and nothing else fixed."""
+
+    observation_space, action_space = Box(-2.0, 2.0, (1,)), Discrete(2)
+
+    def reset(self, key):
+        place = jax.random.uniform(key, (1,), minval=-0.5, maxval=0.5)
+        return place, place
+
+    def step(self, key, state, action):
+        place = state + 0.3 * (2 * action - 1)
+        no = jnp.asarray(False)
+        return place, TimeStep(place, jnp.float32(0), terminated=(jnp.abs(place) > 1)[0], truncated=no, info={})
+
+
 def step_with(**changes):
     """A step whose TimeStep has the entries that `changes` make of it."""
 
@@ -47,7 +63,7 @@ def check(env):
 
 
 @pytest.mark.parametrize(
-    "env", [Corridor(), Planted(), Corridor(length=2, slip=1.0), "Probe/InfiniteHorizon-v0"], ids=str
+    "env", [Corridor(), Planted(), Drift(), Corridor(length=2, slip=1.0), "Probe/InfiniteHorizon-v0"], ids=str
 )
 def test_what_is_right_passes(env):
     report = check(env)
@@ -159,6 +175,7 @@ DEFECTS = {
         "Episodes must end, but neither terminated nor truncated was set in 120 steps",
     ),
     "resets inside": (wrappers.AutoReset(Corridor()), "obs must be the true successor"),
+    "resets without a clock": (wrappers.AutoReset(Drift()), "obs must be the true successor"),
     "resets in a limit": (wrappers.AutoReset(make("Pendulum-v1", max_steps=20)), "obs must be the true successor"),
     "returns to its start": (wrappers.AutoReset(make("Probe/DelayedReward-v0")), "obs must be the true successor"),
 }

@@ -8,7 +8,7 @@ from jaxrl.envs.template import Corridor
 
 
 def test_every_lane_is_the_environment_alone():
-    env = Corridor()
+    env = Corridor(slip=0.5)
     vector = vectorize(env, 5)
     keys, step_keys = jax.random.split(jax.random.key(0), (2, 5))
     states, obs = vector.reset(keys)
