@@ -49,6 +49,11 @@ def test_the_common_settings_become_wrappers_in_their_order():
     assert make("CartPole-v1", max_steps=9000).params.max_steps_in_episode == 9000
 
 
+def test_a_time_limit_replaces_that_of_a_gymnax_instance():
+    theirs, params = gymnax.make("Pendulum-v1")
+    assert make(theirs, params.replace(g=9.0), max_steps=900) == make("Pendulum-v1", g=9.0, max_steps=900)
+
+
 def test_the_reset_mode_is_found_through_wrappers():
     assert reset_mode(make("CartPole-v1")) == "fresh"
     assert reset_mode(wrappers.TimeLimit(make("CartPole-v1", reset_mode="optimistic"), 5)) == "optimistic"
