@@ -91,6 +91,10 @@ def make(env: Any, params: Any = None, **settings: Any) -> Any:
             raise TypeError(
                 unknown_name("An environment that is already built has no setting", unknown, COMMON_SETTINGS)
             )
+        if "max_steps" in common and _is_gymnax(env) and hasattr(env.default_params, "max_steps_in_episode"):
+            from .adapters.gymnax import with_limit
+
+            params = with_limit(env, params, common.pop("max_steps"))
         return wrap(as_environment(env, params), CommonSettings(**common))
     if params is not None:
         raise TypeError(f"make takes `params` only with a gymnax instance; for '{env}' give each param by its name.")

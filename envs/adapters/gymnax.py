@@ -117,13 +117,20 @@ def from_name(name: str, *, max_steps: int | None = None, **settings: Any) -> Gy
         if chosen:
             env = _build(name, chosen)
         changes = {setting: value for setting, value in settings.items() if setting not in arguments}
-        if max_steps is not None:
-            changes["max_steps_in_episode"] = max_steps
-        if np.min(changes.get("max_steps_in_episode", 1)) < 1:
-            raise ValueError(f"{name}: max_steps must be at least 1, got {changes['max_steps_in_episode']}.")
         for setting, value in changes.items():
             changes[setting] = _like(getattr(env.default_params, setting), value, f"{name}: {setting}")
-        return Gymnax(env, dataclasses.replace(env.default_params, **changes))
+        return Gymnax(env, with_limit(env, dataclasses.replace(env.default_params, **changes), max_steps))
+
+
+def with_limit(env: Any, params: Any, max_steps: int | None) -> Any:
+    """`params`, or those of `env` where None, with `max_steps` as the time limit if it is given."""
+    params = env.default_params if params is None else params
+    if max_steps is None:
+        return params
+    limit = _like(0, max_steps, "max_steps")
+    if not isinstance(limit, jax.core.Tracer) and np.min(limit) < 1:
+        raise ValueError(f"max_steps must be at least 1, got {max_steps}.")
+    return dataclasses.replace(params, max_steps_in_episode=limit)
 
 
 def _build(name: str, arguments: dict[str, Any]) -> Any:

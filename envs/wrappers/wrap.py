@@ -19,7 +19,7 @@ class CommonSettings:
     """What any environment can be asked for; the first named is the innermost wrapper."""
 
     max_steps: int | None = None
-    """The time limit, in the environment's own steps. It replaces a gymnax environment's, and comes on top of others'."""
+    """The time limit, in the environment's own steps; it replaces that of a gymnax environment."""
     sticky_actions: float | None = None
     """The probability that the action before is played again."""
     action_repeat: int | None = None
