@@ -52,7 +52,7 @@ def compose_runs(words: Sequence[str]) -> list[Choice]:
     parsed = [_parsed(word) for word in words]
     for name in names():  # whatever `make` knows is an option, with or without a file of its own
         group, _, option = f"env/{name}".rpartition("/")
-        ConfigStore.instance().store(group=group, name=option, node={"name": name}, package="env")
+        ConfigStore.instance().store(group=group, name=option, node={"name": name})
     alternatives = [_alternatives(override) for override in parsed]
     varied = [len(words) > 1 for words in alternatives]
     with initialize_config_module(CONFIGS, version_base="1.3"):

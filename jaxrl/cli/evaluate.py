@@ -42,7 +42,11 @@ def evaluate(arguments: Sequence[str]) -> int:
         episodes = evaluate_saved(folder, num_episodes=numbers["episodes"], seed=numbers["seed"])
     returns = np.asarray(episodes.returns, np.float64).mean(axis=1)
     finite = returns[np.isfinite(returns)]
-    print(f"  return     {return_with_interval(bootstrap_interval(finite), len(finite), numbers['episodes'])}")
+    if finite.size:
+        print(f"  return     {return_with_interval(bootstrap_interval(finite), len(finite), numbers['episodes'])}")
+    if finite.size < returns.size:
+        seeds = ", ".join(f"seed {seed}" for seed in np.flatnonzero(~np.isfinite(returns)))
+        print(f"  diverged   NaN or infinity in the policy of {seeds}; left out of the return")
     for line in incomplete(np.asarray(episodes.completed)):
         print(line)
     return 0

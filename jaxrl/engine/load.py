@@ -1,5 +1,6 @@
 """A finished run as it comes back from its folder."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -76,7 +77,10 @@ def evaluate_saved(
     seed: int = 0,
     algorithm: Algorithm[Any] | None = None,
 ) -> Episodes:
-    """Play greedy episodes with every saved policy; numpy leaves [S, num_episodes]. `seed` is the evaluation's own."""
+    """Play greedy episodes with every saved policy; numpy leaves [S, num_episodes]. `seed` is the evaluation's own.
+
+    The returns of a policy that holds NaN or infinity, because its training diverged, are NaN.
+    """
     chosen = load_algorithm(directory) if algorithm is None else algorithm
     policies = load_policies(directory, algorithm=chosen)
     keys = jax.random.split(jax.random.key(seed), len(jax.tree.leaves(policies)[0]))
@@ -85,4 +89,7 @@ def evaluate_saved(
         return evaluate(policy, chosen.env, key, num_episodes=num_episodes)
 
     with disk_cache():
-        return jax.device_get(jax.jit(jax.vmap(play))(keys, policies))
+        episodes = jax.device_get(jax.jit(jax.vmap(play))(keys, policies))
+    numbers = [leaf for leaf in jax.tree.leaves(policies) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    is_finite = [all(np.isfinite(leaf[each]).all() for leaf in numbers) for each in range(len(keys))]
+    return dataclasses.replace(episodes, returns=np.where(np.asarray(is_finite)[:, None], episodes.returns, np.nan))

@@ -43,7 +43,11 @@ def write_results(folder: Path, run: Run) -> None:
     run_folder.write_policies(folder, *jax.device_get(both))
     if run.evaluation is not None:
         episodes = (run.evaluation.returns, run.evaluation.lengths, run.evaluation.completed)
-        rows = ((*index, *(part[index] for part in episodes)) for index in np.ndindex(episodes[0].shape))
+        rows = (
+            (*index, *(part[index] for part in episodes))
+            for index in np.ndindex(episodes[0].shape)
+            if index[0] not in run.diverged
+        )
         header = ("seed", "episode", "return", "length", "completed")
         run_folder.append_rows(folder / run_folder.EVALUATION, header, rows)
     name = curve_name(run.metrics)

@@ -56,7 +56,8 @@ def test_one_value_has_no_interval():
 
 def test_the_interquartile_mean_drops_a_quarter_at_each_end():
     np.testing.assert_allclose(interquartile_mean(np.array([100.0, 1, 2, 3, 4, 5, 6, -50])), np.mean([2, 3, 4, 5]))
-    np.testing.assert_allclose(interquartile_mean(np.array([3.0, 1.0, 2.0])), 2.0)
+    np.testing.assert_allclose(interquartile_mean(np.arange(11.0) ** 2), np.mean(np.arange(2.0, 9.0) ** 2))
+    np.testing.assert_allclose(interquartile_mean(np.array([3.0, 1.0, 5.0])), 3.0)
     np.testing.assert_allclose(interquartile_mean(np.array([[0.0, 1, 2, 9], [9, 0, 4, 6]])), [1.5, 5.0])
     assert mean(np.array([1.0, 2.0, 6.0])) == 3.0
 

@@ -53,6 +53,7 @@ class Constant:
 class Learner:
     weight: jax.Array
     twin: jax.Array
+    momentum: jax.Array
 
 
 @dataclass
@@ -74,20 +75,22 @@ class Drift:
 
     def init(self, key):
         weight = jax.random.normal(key)
-        return State(Learner(weight, weight), world=jnp.full(3, jnp.nan))  # a world may hold NaN, a learner may not
+        return State(
+            Learner(weight, weight, weight), world=jnp.full(3, jnp.nan)
+        )  # a world may hold NaN, a learner may not
 
     def step(self, key, state, iteration):
-        weight = state.learner.weight + self.rate
-        if self.breaks_at is not None:
+        weight, momentum = state.learner.weight + self.rate, state.learner.momentum
+        if self.breaks_at is not None:  # what acts stays finite: the policy of a broken learner still plays
             is_broken = (state.learner.twin < 0) & (iteration + 1 >= self.breaks_at)
-            weight = jnp.where(is_broken, jnp.nan, weight)
+            momentum = jnp.where(is_broken, jnp.inf, momentum)
         ends = jnp.float32(iteration % 2)  # an episode ends in odd iterations
         metrics = {
             "loss": mean(weight[None]),
             "episode_return": Mean(4 * weight * ends, ends),
             "noise": mean(jax.random.normal(key, (2,))),
         }
-        return State(Learner(weight, state.learner.twin), state.world), metrics
+        return State(Learner(weight, state.learner.twin, momentum), state.world), metrics
 
     def policy(self, state, greedy=True):
         return Constant(state.learner.weight, greedy, None if greedy else state.learner.twin)
@@ -236,12 +239,14 @@ def test_a_diverged_seed_is_named_and_left_out(tmp_path):
     assert f"seed {expected[0]} (by iteration 3)" in str(result)
     assert f"mean of {4 - len(expected)} seed" in str(result) or "one seed" in str(result)
     assert (tmp_path / "run" / "learning_curve.png").exists()
-    best = np.nanargmax(result.returns)
-    np.testing.assert_array_equal(load_policy(tmp_path / "run", "best").action, sound.policy(int(best)).action)
+    assert np.flatnonzero(np.isnan(result.returns)).tolist() == expected.tolist()
+    best = int(np.nanargmax(result.returns))
+    np.testing.assert_array_equal(load_policy(tmp_path / "run", "best").action, result.policy(best).action)
 
 
-def test_a_run_of_which_nothing_is_left_says_so():
-    result = run(dataclasses.replace(DRIFT, breaks_at=1), seed=0, eval_episodes=2)  # its one agent starts below 0
+def test_a_run_of_which_nothing_is_left_says_so(tmp_path):
+    broken = dataclasses.replace(DRIFT, breaks_at=1)
+    result = run(broken, seed=0, eval_episodes=2, directory=tmp_path / "run")  # its one agent starts below 0
     assert result.diverged == {0: 1}
     assert "every seed diverged" in str(result)
     assert np.isnan(result.result.estimate)
