@@ -4,6 +4,7 @@ Statistics are frozen while they are used, through a rollout and its epochs, and
 iteration: else the first ratio of an update is not 1. Fresh ones (mean 0, variance 1) leave the data as it is.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -115,7 +116,7 @@ def _against(leaf: jax.Array, per_entry: jax.Array) -> jax.Array:
 
 def _num_rows(stats: RunningStats, batch: Any) -> int:
     leaf, mean = jax.tree.leaves(batch)[0], jax.tree.leaves(stats.mean)[0]
-    return int(leaf.size // max(mean.size, 1))
+    return math.prod(leaf.shape[: leaf.ndim - mean.ndim])
 
 
 def _over_rows(batch: Any, shapes: Any, axis: str | None) -> Any:

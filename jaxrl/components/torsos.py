@@ -76,9 +76,8 @@ class CNN(nn.Module):
         activation = activation_function(self.activation)
         scale = 255.0 if obs.dtype == jnp.uint8 else 1.0
         image = obs.astype(jnp.float32) / scale
-        init = nn.initializers.orthogonal(math.sqrt(2.0))
-        for channels, size, stride in zip(self.channels, self.kernel_sizes, self.strides, strict=True):
-            image = activation(nn.Conv(channels, (size, size), stride, "VALID", kernel_init=init)(image))
+        for channels, kernel_size, stride in zip(self.channels, self.kernel_sizes, self.strides, strict=True):
+            image = activation(dense(channels, math.sqrt(2.0))(patches(image, kernel_size, stride)))
         flat = image.reshape(*image.shape[:-3], -1)
         return MLP(self.hidden_sizes, self.activation)(flat)
 
@@ -144,6 +143,22 @@ def flattened(space: Space, obs: Any) -> jax.Array:
     else:
         parts = [flattened(entry, part) for entry, part in zip(space.spaces, obs, strict=True)]
     return jnp.concatenate(parts, axis=-1)
+
+
+def patches(image: jax.Array, kernel_size: int, stride: int) -> jax.Array:
+    """[..., H, W, C] to [..., H', W', kernel_size^2 C]: what each kernel sees, so that a convolution is a product.
+
+    Inside a scan, where all updates happen, XLA's CPU backend takes 4 (MinAtar) to 14 (Atari) times as long for the
+    gradient of a convolution, and 8 times under a vmap over agents, where it becomes a grouped one.
+    """
+    height = (image.shape[-3] - kernel_size) // stride + 1
+    width = (image.shape[-2] - kernel_size) // stride + 1
+    shifted = [
+        image[..., row : row + stride * height : stride, column : column + stride * width : stride, :]
+        for row in range(kernel_size)
+        for column in range(kernel_size)
+    ]
+    return jnp.concatenate(shifted, axis=-1)
 
 
 def _cnn_for(image: tuple[int, ...], hidden_sizes: tuple[int, ...], activation: str) -> CNN:

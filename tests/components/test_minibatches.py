@@ -68,7 +68,7 @@ def test_all_orders_of_four_are_equally_likely():
 
 
 @pytest.mark.parametrize(
-    ("size", "num_draws"), [(64, 20_000), (100, 20_000), (512, 8_000), (1000, 8_000), (8192, 3_000)]
+    ("size", "num_draws"), [(64, 20_000), (128, 20_000), (100, 20_000), (512, 8_000), (1000, 8_000), (8192, 3_000)]
 )
 def test_large_orders_are_uniform_over_positions_and_over_pairs(size, num_draws):
     orders = draws(size, num_draws)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxrl.components.networks import CNN, MLP, ActorCritic, init_network, torso_for
-from jaxrl.components.torsos import ACTIVATIONS, EntryTorso, FlatTorso
+from jaxrl.components.torsos import ACTIVATIONS, EntryTorso, FlatTorso, patches
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, flatten
 
 VECTOR = Box(-1.0, 1.0, (4,))
@@ -85,6 +85,17 @@ def test_the_mask_is_no_feature_and_the_rest_is_flattened_as_the_space_says():
     np.testing.assert_allclose(torso.apply(params, obs), by_hand, rtol=1e-6)
     other = {**obs, "action_mask": ~obs["action_mask"]}
     np.testing.assert_array_equal(torso.apply(params, other), torso.apply(params, obs))
+
+
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (3, 2), (4, 3)])
+def test_a_product_with_patches_is_a_convolution(kernel_size, stride):
+    image = jnp.float32(RANDOM.normal(size=(5, 10, 12, 2)))
+    kernel = jnp.float32(RANDOM.normal(size=(kernel_size, kernel_size, 2, 3)))
+    expected = jax.lax.conv_general_dilated(
+        image, kernel, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    actual = jnp.dot(patches(image, kernel_size, stride), kernel.reshape(-1, 3))
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_bytes_are_brought_to_the_unit_interval():
