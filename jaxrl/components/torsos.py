@@ -130,7 +130,7 @@ def torso_for(observation_space: Space, hidden_sizes: tuple[int, ...], activatio
 
 
 def flattened(space: Space, obs: Any) -> jax.Array:
-    """[..., F] float32 from an observation with any leading axes: boxes raveled, discrete entries one-hot, no mask."""
+    """[..., F] float32 from an observation with any leading axes: boxes raveled, discrete entries one-hot."""
     if isinstance(space, Discrete):
         parts = [jax.nn.one_hot(obs, space.n)]
     elif isinstance(space, MultiDiscrete):
@@ -139,7 +139,7 @@ def flattened(space: Space, obs: Any) -> jax.Array:
         num_axes = len(space.shape or ())
         parts = [obs.reshape(*obs.shape[: obs.ndim - num_axes], -1).astype(jnp.float32)]
     elif isinstance(space, Dict):
-        parts = [flattened(entry, obs[name]) for name, entry in space.entries if name != "action_mask"]
+        parts = [flattened(entry, obs[name]) for name, entry in space.entries]
     else:
         parts = [flattened(entry, part) for entry, part in zip(space.spaces, obs, strict=True)]
     return jnp.concatenate(parts, axis=-1)

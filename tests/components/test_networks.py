@@ -1,5 +1,7 @@
 """Torsos by observation space, the two heads, and initialising a thousand agents at once."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -191,12 +193,25 @@ from jaxrl.components.networks import MLP, ActorCritic, init_network
 network = ActorCritic(MLP((64, 64)), num_outputs=2)
 keys = jax.random.split(jax.random.key(0), 1024)
 params = jax.jit(jax.vmap(lambda key: init_network(network, key, jnp.zeros(4))))(keys)
-alone = init_network(network, keys[700], jnp.zeros(4))
+alone = jax.jit(lambda key: init_network(network, key, jnp.zeros(4)))(keys[700])
 jax.tree.map(lambda many, one: np.testing.assert_allclose(many[700], one, atol=1e-6), params, alone)
 kernels = np.asarray(params["params"]["actor_torso"]["Dense_1"]["kernel"]).reshape(1024, -1)
 assert len(np.unique(kernels, axis=0)) == 1024
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120, cwd=Path(__file__).parents[2])
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}  # one device, as it is met
+    subprocess.run(
+        [sys.executable, "-c", program], check=True, timeout=120, cwd=Path(__file__).parents[2], env=environment
+    )
+
+
+def test_no_decomposition_is_batched_under_vmap():
+    """The same on machines that have more cores, where the naive way may pass."""
+    keys = jax.random.split(KEY, 7)
+    program = str(
+        jax.make_jaxpr(jax.vmap(lambda key: init_network(ActorCritic(MLP((16,)), 2), key, jnp.zeros(4))))(keys)
+    )
+    assert "] = qr[" in program
+    assert not re.search(r"f32\[7,\d+,\d+\] = qr\[", program)
 
 
 def test_initialising_under_two_vmaps():
