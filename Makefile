@@ -37,7 +37,7 @@ learning: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/learning.py $(ARGS)
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/speed.py $(ARGS)
+	$(BIN)/python benchmarks/ppo_cartpole.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
