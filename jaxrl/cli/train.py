@@ -30,7 +30,7 @@ def train(arguments: Sequence[str]) -> int:
     if flags & {"-h", "--help"}:
         print(train_help(choices[0]), end="")
         return 0
-    algorithms = [_algorithm(choice) for choice in choices]
+    algorithms = [algorithm_of(choice) for choice in choices]
     if "--settings" in flags:
         print("---\n".join(yaml.safe_dump(choice.settings, sort_keys=False) for choice in choices), end="")
         return 0
@@ -62,7 +62,7 @@ def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) 
     return int(any(len(each.diverged) == each.seeds for each in runs))
 
 
-def _algorithm(choice: Choice) -> Algorithm[Any]:
+def algorithm_of(choice: Choice) -> Algorithm[Any]:
     """Build the environment and the algorithm, which check their own settings."""
     for group in ("algorithm", "env"):
         if not isinstance(choice.settings.get(group), dict):

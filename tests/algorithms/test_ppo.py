@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxrl
-from jaxrl.algorithms.policy_gradient.ppo import updated_statistics
+from jaxrl.algorithms.policy_gradient.ppo import ppo_loss
 from jaxrl.metrics import values
 
 SIZES: dict[str, Any] = {"num_envs": 4, "num_steps": 64, "total_steps": 2560, "hidden_sizes": (16,)}
@@ -42,7 +42,7 @@ FORMS = pytest.mark.parametrize(
 def test_at_the_first_minibatch_the_ratio_is_one(name: str, env: str, fields: dict[str, Any]) -> None:
     algorithm, state, _, batch = _collected(name, env, **fields)
     learner = state.learner
-    _, metrics = algorithm.loss(learner.params, learner.kl_coefficient, batch)
+    _, metrics = ppo_loss(algorithm, learner.params, learner.kl_coefficient, batch)
     assert float(values(metrics)["approximate_kl"]) < 1e-10
     assert float(values(metrics)["clip_fraction"]) == 0
 
@@ -52,10 +52,7 @@ def test_the_stored_action_is_the_one_drawn_and_its_log_probability_is_that_of_t
     name: str, env: str, fields: dict[str, Any]
 ) -> None:
     algorithm, state, rollout, batch = _collected(name, env, **fields)
-    if name == "PPO":
-        distribution = algorithm.distribution(state.learner.params, batch.obs)
-    else:
-        distribution, _ = algorithm.rerun(state.learner.params, batch)
+    distribution, _ = algorithm.forward(state.learner.params, batch)
     np.testing.assert_allclose(distribution.log_prob(batch.action), batch.log_prob, rtol=1e-5, atol=2e-6)
     if env == "Pendulum-v1":  # the environment was given the clipped one
         assert np.abs(batch.action).max() > 2.0
@@ -66,7 +63,7 @@ def test_the_recurrent_rerun_needs_the_flags_of_the_observations() -> None:
     algorithm, state, _, batch = _collected("RecurrentPPO", "CartPole-v1", memory_size=8)
     assert batch.first[:, 1:].any(), "no episode ends inside the rollout: the test could not fail"
     wrong = replace(batch, first=jnp.zeros_like(batch.first))
-    distribution, _ = algorithm.rerun(state.learner.params, wrong)
+    distribution, _ = algorithm.forward(state.learner.params, wrong)
     assert np.abs(distribution.log_prob(batch.action) - batch.log_prob).max() > 1e-4
 
 
@@ -75,7 +72,7 @@ def test_the_first_gradient_is_that_of_a2c() -> None:
     shared = {name: getattr(ppo, name) for name in ("discount", "gae_lambda", "value_coefficient")}
     a2c = jaxrl.A2C(ppo.env, **SIZES, **shared, entropy_coefficient=ppo.entropy_coefficient)
     learner = state.learner
-    of_ppo = jax.grad(ppo.loss, has_aux=True)(learner.params, learner.kl_coefficient, batch)[0]
+    of_ppo = jax.grad(ppo_loss, argnums=1, has_aux=True)(ppo, learner.params, learner.kl_coefficient, batch)[0]
     of_a2c = jax.grad(a2c.loss, has_aux=True)(learner.params, rollout)[0]
     for x, y in zip(jax.tree.leaves(of_ppo), jax.tree.leaves(of_a2c), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
@@ -130,9 +127,9 @@ def test_a_heavy_penalty_holds_the_policy_back() -> None:
 
 def test_normalisers_see_every_rollout_once_and_are_frozen_in_evaluation() -> None:
     ppo, state, rollout, _ = _collected("PPO", "Pendulum-v1", normalize_observations=True, normalize_rewards=True)
-    assert float(state.learner.observation_stats.count) == 3 * ppo.steps_per_iteration
-    after, _ = updated_statistics(ppo, state.learner, rollout, state.discounted_return)
-    assert float(after.observation_stats.count) == 4 * ppo.steps_per_iteration
+    assert float(state.learner.normalizers.observations.count) == 3 * ppo.steps_per_iteration
+    after, _ = state.learner.normalizers.updated(rollout, state.discounted_return, ppo.discount, None)
+    assert float(after.observations.count) == 4 * ppo.steps_per_iteration
     # A policy carries the statistics: observations that were shifted and scaled alike give the same action.
     policy = ppo.policy(state)
     stats = policy.observation_stats

@@ -8,7 +8,7 @@ import yaml
 import jaxrl
 from jaxrl.cli.composition import algorithm_names, compose_runs, tuned_environments
 from jaxrl.cli.main import main
-from jaxrl.cli.train import _algorithm
+from jaxrl.cli.train import algorithm_of
 
 TINY = [
     "algorithm=a2c",
@@ -29,7 +29,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def built(*words):
     (choice,) = compose_runs(words)
-    return _algorithm(choice)
+    return algorithm_of(choice)
 
 
 def test_help_shows_every_command_with_an_example(capsys):
@@ -69,7 +69,7 @@ def test_the_bare_command_is_the_main_job():
     assert choice.algorithm == "ppo"
     assert choice.settings["env"] == {"name": "CartPole-v1"}
     assert choice.settings["seeds"] == 16
-    assert _algorithm(choice).total_steps == 150_000
+    assert algorithm_of(choice).total_steps == 150_000
 
 
 def test_every_algorithm_and_every_tuned_setting_can_be_built():
@@ -118,7 +118,7 @@ def test_commas_make_several_runs():
         "algorithm=a2c algorithm.learning_rate=0.001",
         "algorithm=a2c algorithm.learning_rate=0.01",
     ]
-    agents = [_algorithm(choice) for choice in choices]
+    agents = [algorithm_of(choice) for choice in choices]
     assert [type(agent).__name__ for agent in agents] == ["PPO", "PPO", "A2C", "A2C"]
     np.testing.assert_allclose([agent.learning_rate for agent in agents], [1e-3, 1e-2] * 2)
     assert {agent.hidden_sizes for agent in agents} == {(8, 8)}

@@ -24,13 +24,12 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.algorithm import num_iterations
-from jaxrl.components import normalization
 from jaxrl.components import policy_losses as losses
 from jaxrl.components.axis import mean_over, own_key, share
 from jaxrl.components.distributions import Head, action_head
 from jaxrl.components.epochs import Passes, run_epochs
 from jaxrl.components.networks import ActorCritic, init_network, torso_for
-from jaxrl.components.normalization import RunningStats, accumulate_returns, normalize, scale_rewards
+from jaxrl.components.normalizers import Normalizers, initial_normalizers
 from jaxrl.components.optimizers import adam
 from jaxrl.components.policies import ActorPolicy, action_mask
 from jaxrl.components.returns import generalized_advantages
@@ -55,9 +54,7 @@ class Learner:
 
     params: Any
     opt_state: optax.OptState
-    observation_stats: RunningStats | None
-    reward_stats: RunningStats | None
-    """Of the discounted return, by whose standard deviation rewards are scaled."""
+    normalizers: Normalizers
     kl_coefficient: jax.Array
     """float32 []: beta, the weight of the KL penalty."""
 
@@ -163,8 +160,9 @@ class PPO:
         learner = Learner(
             params=params,
             opt_state=ppo_optimizer(self, jnp.int32(0)).init(params),
-            observation_stats=RunningStats.of(world.obs) if self.normalize_observations else None,
-            reward_stats=RunningStats.of(jnp.zeros(1)) if self.normalize_rewards else None,
+            normalizers=initial_normalizers(
+                world.obs, observations=self.normalize_observations, rewards=self.normalize_rewards
+            ),
             kl_coefficient=jnp.float32(self.initial_kl_coefficient),
         )
         return State(learner, world, discounted_return=jnp.zeros_like(world.episode_return))
@@ -174,14 +172,15 @@ class PPO:
         world, rollout, episodes = self.collect(rollout_key, state)
         batch = self.prepare(state.learner, rollout)
         learner, metrics = self.learn(learn_key, state.learner, batch, iteration)
-        learner, discounted_return = updated_statistics(self, learner, rollout, state.discounted_return)
-        return State(learner, world, discounted_return), over_axis({**episodes, **metrics}, self.axis)
+        normalizers, discounted_return = learner.normalizers.updated(
+            rollout, state.discounted_return, self.discount, self.axis
+        )
+        state = State(replace(learner, normalizers=normalizers), world, discounted_return)
+        return state, over_axis({**episodes, **metrics}, self.axis)
 
     def policy(self, state: State, greedy: bool = True) -> ActorPolicy:
-        learner = state.learner
-        return ActorPolicy(
-            learner.params, learner.observation_stats, self.network, self.head, self.env.action_space, greedy
-        )
+        params, stats = state.learner.params, state.learner.normalizers.observations
+        return ActorPolicy(params, stats, self.network, self.head, self.env.action_space, greedy)
 
     def collect(self, key: jax.Array, state: State) -> tuple[World, Transition, Metrics]:
         """Run pi_old for T steps in each environment."""
@@ -192,11 +191,8 @@ class PPO:
 
     def prepare(self, learner: Learner, rollout: Transition) -> Batch:
         """Values, advantages and targets of a rollout [T, N, ...], flattened to [T * N, ...]."""
-        obs, next_obs, reward = rollout.obs, rollout.next_obs, rollout.reward
-        if learner.observation_stats is not None:
-            obs, next_obs = (normalize(learner.observation_stats, x) for x in (obs, next_obs))
-        if learner.reward_stats is not None:
-            reward = scale_rewards(learner.reward_stats, reward)
+        obs, next_obs = (learner.normalizers.normalized(x) for x in (rollout.obs, rollout.next_obs))
+        reward = learner.normalizers.scaled(rollout.reward)
         network = self.network
         value, next_value = rollout_values(
             lambda x: network.apply(learner.params, x, method="critic"), obs, next_obs, rollout.truncated
@@ -213,25 +209,11 @@ class PPO:
 
     def learn(self, key: jax.Array, learner: Learner, batch: Batch, iteration: jax.Array) -> tuple[Learner, Metrics]:
         """All epochs over one batch [B, ...]."""
-        optimizer = ppo_optimizer(self, iteration)
+        return ppo_learn(self, key, learner, batch, iteration)
 
-        def update(learner: Learner, minibatch: Batch) -> tuple[Learner, Metrics]:
-            gradient, metrics = jax.grad(self.loss, has_aux=True)(learner.params, learner.kl_coefficient, minibatch)
-            updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
-            return replace(learner, params=optax.apply_updates(learner.params, updates), opt_state=opt_state), metrics
-
-        passes = Passes(self.num_epochs, self.num_minibatches, self.target_kl, self.axis)
-        learner, metrics = run_epochs(key, learner, batch, update, passes)
-        if self.adaptive_kl is not None:
-            kl = mean_over(self.axis, batch.old.kl(self.distribution(learner.params, batch.obs)).mean())
-            coefficient = losses.adapted_coefficient(learner.kl_coefficient, kl, self.adaptive_kl)
-            learner = replace(learner, kl_coefficient=coefficient)
-            metrics["kl_coefficient"] = mean(coefficient)
-        return learner, metrics
-
-    def loss(self, params: Any, kl_coefficient: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:
-        value = self.network.apply(params, batch.obs, method="critic")
-        return ppo_loss(self, self.distribution(params, batch.obs), value, batch, kl_coefficient)
+    def forward(self, params: Any, batch: Batch) -> tuple[Any, jax.Array]:
+        """pi(.|obs) and V(obs) for a batch."""
+        return self.distribution(params, batch.obs), self.network.apply(params, batch.obs, method="critic")
 
     def distribution(self, params: Any, obs: Any) -> Any:
         """pi(.|obs) for normalised observations."""
@@ -239,10 +221,32 @@ class PPO:
         return self.head(outputs, free, action_mask(obs))
 
 
-def ppo_loss(
-    ppo: "AnyPPO", distribution: Any, value: jax.Array, batch: Any, kl_coefficient: jax.Array
-) -> tuple[jax.Array, Metrics]:
-    """Eq. 9 of the paper as a loss, and eq. 8's penalty, for pi(.|obs) and V(obs) of a minibatch."""
+def ppo_learn(
+    ppo: "AnyPPO", key: jax.Array, learner: Learner, batch: Any, iteration: jax.Array
+) -> tuple[Learner, Metrics]:
+    """All epochs over one batch, then the rule of the adaptive penalty."""
+    optimizer = ppo_optimizer(ppo, iteration)
+
+    def update(learner: Learner, minibatch: Any) -> tuple[Learner, Metrics]:
+        gradient, metrics = jax.grad(ppo_loss, argnums=1, has_aux=True)(
+            ppo, learner.params, learner.kl_coefficient, minibatch
+        )
+        updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
+        return replace(learner, params=optax.apply_updates(learner.params, updates), opt_state=opt_state), metrics
+
+    passes = Passes(ppo.num_epochs, ppo.num_minibatches, ppo.target_kl, ppo.axis)
+    learner, metrics = run_epochs(key, learner, batch, update, passes)
+    if ppo.adaptive_kl is not None:
+        kl = mean_over(ppo.axis, batch.old.kl(ppo.forward(learner.params, batch)[0]).mean())
+        coefficient = losses.adapted_coefficient(learner.kl_coefficient, kl, ppo.adaptive_kl)
+        learner = replace(learner, kl_coefficient=coefficient)
+        metrics["kl_coefficient"] = mean(coefficient)
+    return learner, metrics
+
+
+def ppo_loss(ppo: "AnyPPO", params: Any, kl_coefficient: jax.Array, batch: Any) -> tuple[jax.Array, Metrics]:
+    """Eq. 9 of the paper as a loss, and eq. 8's penalty, on a minibatch."""
+    distribution, value = ppo.forward(params, batch)
     log_ratio = distribution.log_prob(batch.action) - batch.log_prob
     ratio, entropy = jnp.exp(log_ratio), distribution.entropy().mean()
     advantage = losses.normalized(batch.advantage, ppo.axis) if ppo.normalize_advantages else batch.advantage
@@ -267,17 +271,3 @@ def ppo_optimizer(ppo: "AnyPPO", iteration: jax.Array) -> optax.GradientTransfor
     if ppo.anneal_learning_rate:
         rate = linear(rate, 0.0, fraction_done(iteration, num_iterations(ppo)))
     return adam(rate, epsilon=ppo.adam_epsilon, max_grad_norm=ppo.max_grad_norm, axis=ppo.axis)
-
-
-def updated_statistics(
-    ppo: "AnyPPO", learner: Learner, rollout: Transition, discounted_return: jax.Array
-) -> tuple[Learner, jax.Array]:
-    """Let the normalisers, frozen until here, take in a rollout."""
-    if learner.observation_stats is not None:
-        stats = normalization.update(learner.observation_stats, rollout.obs, ppo.axis)
-        learner = replace(learner, observation_stats=stats)
-    if learner.reward_stats is not None:
-        ends = rollout.terminated, rollout.truncated
-        discounted_return, sums = accumulate_returns(discounted_return, rollout.reward, *ends, ppo.discount)
-        learner = replace(learner, reward_stats=normalization.update(learner.reward_stats, sums, ppo.axis))
-    return learner, discounted_return

@@ -14,15 +14,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
-from jaxrl.algorithms.policy_gradient.ppo import Learner, ppo_loss, ppo_optimizer, updated_statistics
-from jaxrl.components import policy_losses as losses
-from jaxrl.components.axis import mean_over, own_key, share
+from jaxrl.algorithms.policy_gradient.ppo import Learner, ppo_learn, ppo_optimizer
+from jaxrl.components.axis import own_key, share
 from jaxrl.components.distributions import Head, action_head
-from jaxrl.components.epochs import Passes, run_epochs
 from jaxrl.components.networks import init_network, torso_for
-from jaxrl.components.normalization import RunningStats, normalize, scale_rewards
+from jaxrl.components.normalizers import initial_normalizers
 from jaxrl.components.policies import RecurrentActorPolicy, action_mask
 from jaxrl.components.recurrent import RecurrentActorCritic
 from jaxrl.components.returns import generalized_advantages
@@ -30,7 +27,7 @@ from jaxrl.components.rollout_values import successor_values
 from jaxrl.components.rollouts import Actor, Transition, World, begin, unroll
 from jaxrl.envs.registry import as_environment
 from jaxrl.envs.vector import VectorEnvironment, vectorize
-from jaxrl.metrics import Metrics, mean, over_axis
+from jaxrl.metrics import Metrics, over_axis
 from jaxrl.pytree import Scalar, converted, dataclass, hyperparameter, static
 
 
@@ -136,8 +133,9 @@ class RecurrentPPO:
         learner = Learner(
             params=params,
             opt_state=ppo_optimizer(self, jnp.int32(0)).init(params),
-            observation_stats=RunningStats.of(world.obs) if self.normalize_observations else None,
-            reward_stats=RunningStats.of(jnp.zeros(1)) if self.normalize_rewards else None,
+            normalizers=initial_normalizers(
+                world.obs, observations=self.normalize_observations, rewards=self.normalize_rewards
+            ),
             kl_coefficient=jnp.float32(self.initial_kl_coefficient),
         )
         return State(learner, world, discounted_return=jnp.zeros_like(world.episode_return))
@@ -147,14 +145,15 @@ class RecurrentPPO:
         world, rollout, episodes = self.collect(rollout_key, state)
         batch = self.prepare(state.learner, rollout, state.world.memory)
         learner, metrics = self.learn(learn_key, state.learner, batch, iteration)
-        learner, discounted_return = updated_statistics(self, learner, rollout, state.discounted_return)
-        return State(learner, world, discounted_return), over_axis({**episodes, **metrics}, self.axis)
+        normalizers, discounted_return = learner.normalizers.updated(
+            rollout, state.discounted_return, self.discount, self.axis
+        )
+        state = State(replace(learner, normalizers=normalizers), world, discounted_return)
+        return state, over_axis({**episodes, **metrics}, self.axis)
 
     def policy(self, state: State, greedy: bool = True) -> RecurrentActorPolicy:
-        learner = state.learner
-        return RecurrentActorPolicy(
-            learner.params, learner.observation_stats, self.network, self.head, self.env.action_space, greedy
-        )
+        params, stats = state.learner.params, state.learner.normalizers.observations
+        return RecurrentActorPolicy(params, stats, self.network, self.head, self.env.action_space, greedy)
 
     def collect(self, key: jax.Array, state: State) -> tuple[World, Transition, Metrics]:
         """Run pi_old for T steps in each environment."""
@@ -166,12 +165,9 @@ class RecurrentPPO:
 
     def prepare(self, learner: Learner, rollout: Transition, memory: Any) -> Batch:
         """Values, advantages and targets of a rollout [T, N, ...] that began with `memory`; sequences [N, T, ...]."""
-        obs, next_obs, reward = rollout.obs, rollout.next_obs, rollout.reward
+        obs, next_obs = (learner.normalizers.normalized(x) for x in (rollout.obs, rollout.next_obs))
+        reward = learner.normalizers.scaled(rollout.reward)
         action, log_prob, next_memory = rollout.extras
-        if learner.observation_stats is not None:
-            obs, next_obs = (normalize(learner.observation_stats, x) for x in (obs, next_obs))
-        if learner.reward_stats is not None:
-            reward = scale_rewards(learner.reward_stats, reward)
         network = self.network
 
         def value_after(memory: Any, obs: Any) -> jax.Array:
@@ -188,27 +184,9 @@ class RecurrentPPO:
 
     def learn(self, key: jax.Array, learner: Learner, batch: Batch, iteration: jax.Array) -> tuple[Learner, Metrics]:
         """All epochs over the sequences of a rollout [N, T, ...]."""
-        optimizer = ppo_optimizer(self, iteration)
+        return ppo_learn(self, key, learner, batch, iteration)
 
-        def update(learner: Learner, minibatch: Batch) -> tuple[Learner, Metrics]:
-            gradient, metrics = jax.grad(self.loss, has_aux=True)(learner.params, learner.kl_coefficient, minibatch)
-            updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
-            return replace(learner, params=optax.apply_updates(learner.params, updates), opt_state=opt_state), metrics
-
-        passes = Passes(self.num_epochs, self.num_minibatches, self.target_kl, self.axis)
-        learner, metrics = run_epochs(key, learner, batch, update, passes)
-        if self.adaptive_kl is not None:
-            kl = mean_over(self.axis, batch.old.kl(self.rerun(learner.params, batch)[0]).mean())
-            coefficient = losses.adapted_coefficient(learner.kl_coefficient, kl, self.adaptive_kl)
-            learner = replace(learner, kl_coefficient=coefficient)
-            metrics["kl_coefficient"] = mean(coefficient)
-        return learner, metrics
-
-    def loss(self, params: Any, kl_coefficient: jax.Array, batch: Batch) -> tuple[jax.Array, Metrics]:
-        distribution, value = self.rerun(params, batch)
-        return ppo_loss(self, distribution, value, batch, kl_coefficient)
-
-    def rerun(self, params: Any, batch: Batch) -> tuple[Any, jax.Array]:
+    def forward(self, params: Any, batch: Batch) -> tuple[Any, jax.Array]:
         """pi(.|obs) and V(obs), leaves [N, T, ...], from the memory that each sequence began with."""
         obs, first = by_environment((batch.obs, batch.first))  # time first
         (outputs, free), value, _ = self.network.apply(params, obs, first, batch.memory)
