@@ -1,0 +1,189 @@
+"""What the shipped settings reach, task by task, beside what the literature reached.
+
+    python benchmarks/learning.py [--only NAME ...] [--list]
+
+Trains each task as `jaxrl train` does with the words shown, evaluates every seed over 128 greedy episodes, and writes
+results/learning.md, .json and .png after each task. With --only, the results of the others stay as they are.
+"""
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import report
+
+import jaxrl
+from jaxrl.analysis.plots import learning_curve
+from jaxrl.analysis.statistics import bootstrap_interval
+from jaxrl.cli.composition import compose_runs
+from jaxrl.cli.train import algorithm_of
+
+EVAL_EPISODES = 128
+
+
+class Task(NamedTuple):
+    """What is trained, and what it is to reach."""
+
+    algorithm: str
+    env: str
+    seeds: int
+    most_steps: int
+    """The budget; the settings may stay below it."""
+    threshold: float
+    source: str
+    is_control: bool = False
+    """The algorithm cannot solve the task: the return must stay at or below the threshold."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.env} {self.algorithm}"
+
+    @property
+    def words(self) -> list[str]:
+        return [f"algorithm={self.algorithm}", f"env={self.env}", f"seeds={self.seeds}"]
+
+
+TASKS = (
+    Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
+    Task("a2c", "CartPole-v1", 8, 500_000, 450, "rl-baselines3-zoo, A2C: 500 at 500k steps"),
+    Task("ppo", "Acrobot-v1", 8, 500_000, -90, "CleanRL, PPO: -86.4 at 500k; gymnax-blines -78.9 at 496k"),
+    Task("ppo", "Pendulum-v1", 8, 500_000, -200, "rl-baselines3-zoo, PPO: -172 at 100k; gymnax-blines -200 at 992k"),
+    Task("ppo", "Breakout-MinAtar", 4, 1_000_000, 15, "gymnax-blines, PPO: 16.6 at 960k steps, sampled actions"),
+    Task("ppo", "SpaceInvaders-MinAtar", 4, 1_000_000, 35, "gymnax-blines, PPO: 30.4 at 640k, 50.4 at 960k, sampled"),
+    Task("ppo", "Catch-bsuite", 8, 100_000, 0.95, "gymnax-blines, PPO: 1.0 from 31k steps on; the most there is"),
+    Task("recurrent_ppo", "MemoryChain-bsuite", 8, 500_000, 0.9, "1.0 is the most there is; memory length 10"),
+    Task("ppo", "MemoryChain-bsuite", 8, 500_000, 0.2, "a control: gymnax-blines, PPO without memory: about 0", True),
+    Task("recurrent_ppo", "CartPoleNoVel-v1", 8, 500_000, 450, "rl-baselines3-zoo, PPO with an LSTM: 500 at 100k"),
+)
+
+
+def measure(task: Task) -> dict[str, Any]:
+    """Train and evaluate; plain data."""
+    circumstances = report.circumstances()
+    (choice,) = compose_runs(task.words)
+    algorithm = algorithm_of(choice)
+    settings = choice.settings
+    run = jaxrl.run(algorithm, seeds=task.seeds, seed=settings["seed"], eval_episodes=EVAL_EPISODES)
+    evaluation = run.evaluation
+    assert evaluation is not None
+    return {
+        "circumstances": circumstances,
+        "settings": settings,
+        "steps": int(run.steps[-1]),
+        "returns": [_plain(value) for value in run.returns],
+        "incomplete": int((~np.asarray(evaluation.completed)).sum()),
+        "diverged": list(run.diverged),
+        "seconds": {"compiling": run.timing.compiling, "training": run.timing.training},
+        "curve": {
+            "steps": run.steps.tolist(),
+            "returns": [[_plain(value) for value in seed] for seed in run.metrics["episode_return"]],
+        },
+    }
+
+
+def _plain(value: float) -> float | None:
+    """JSON has no NaN: what a diverged seed reached, or a stretch in which no episode ended."""
+    return round(float(value), 4) if math.isfinite(value) else None
+
+
+def is_reached(task: Task, result: dict[str, Any]) -> bool:
+    """Every seed counts: one that diverged, or a run beyond the budget, reaches nothing."""
+    if result["diverged"] or result["steps"] > 1.01 * task.most_steps:  # whole iterations may go a little beyond
+        return False
+    estimate = np.mean(result["returns"])
+    return bool(estimate <= task.threshold if task.is_control else estimate >= task.threshold)
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The table of results/learning.md."""
+    rows = [_row(task, results[task.name]) for task in TASKS if task.name in results]
+    header = ["task", "algorithm", "seeds", "steps", "return [95 % interval]", "wanted", "reached", "literature"]
+    header += ["training s", "steps/s"]
+    facts = [f"- {name}: {report.facts(result['circumstances'])}" for name, result in results.items()]
+    return "\n".join(
+        [
+            "# What the shipped settings reach\n",
+            f"The mean over seeds of {EVAL_EPISODES} greedy episodes each, and its 95 % bootstrap interval over seeds;",
+            "steps are those of one seed, steps per second those of all seeds together, without compiling. Each row is",
+            "`jaxrl train` with `algorithm=`, `env=` and `seeds=` of that row. Curves: [learning.png](learning.png).\n",
+            report.table(header, rows),
+            "",
+            *facts,
+            "",
+        ]
+    )
+
+
+def _row(task: Task, result: dict[str, Any]) -> list[str]:
+    interval = bootstrap_interval([value for value in result["returns"] if value is not None])
+    digits = 2 if abs(task.threshold) < 10 else 1
+    shown = f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    if result["diverged"]:
+        shown += f", {len(result['diverged'])} seeds diverged"
+    if result["incomplete"]:
+        shown += f", {result['incomplete']} episodes cut off"
+    wanted = f"{'<=' if task.is_control else '>='} {task.threshold:g} in {task.most_steps:,}"
+    seconds = result["seconds"]["training"]
+    speed = task.seeds * result["steps"] / seconds
+    reached = "yes" if is_reached(task, result) else "**no**"
+    return [task.env, task.algorithm, str(task.seeds), f"{result['steps']:,}", shown, wanted, reached, task.source] + [
+        f"{seconds:.1f}",
+        f"{speed:,.0f}",
+    ]
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """One panel per task: the return of training episodes, and the threshold."""
+    from matplotlib.figure import Figure
+
+    tasks = [task for task in TASKS if task.name in results]
+    columns = min(len(tasks), 4)
+    rows = -(-len(tasks) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.7 * rows), layout="constrained")
+    for index, task in enumerate(tasks):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        curve = results[task.name]["curve"]
+        learning_curve(axes, np.asarray(curve["steps"]) / 1_000, np.asarray(curve["returns"], np.float64))
+        axes.axhline(task.threshold, color="black", linewidth=0.8, linestyle="--")
+        axes.set_title(f"{task.env}\n{task.algorithm}, {task.seeds} seeds", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if index % columns == 0:
+            axes.set_ylabel("training return", fontsize=8)
+        if index + columns >= len(tasks):
+            axes.set_xlabel("thousand steps per seed", fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+def chosen(words: list[str]) -> list[Task]:
+    """The tasks whose name contains one of `words`; all for none."""
+    tasks = [task for task in TASKS if not words or any(word.lower() in task.name.lower() for word in words)]
+    if not tasks:
+        sys.exit(f"No task is called like {' or '.join(words)}; there are: {', '.join(task.name for task in TASKS)}.")
+    return tasks
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="part of a task's name, as --list shows")
+    parser.add_argument("--list", action="store_true", help="name the tasks and train nothing")
+    arguments = parser.parse_args()
+    tasks = chosen(arguments.only)
+    if arguments.list:
+        print("\n".join(task.name for task in tasks))
+        return 0
+    for task in tasks:
+        results = {**(report.read("learning") or {}), task.name: measure(task)}
+        results = {each.name: results[each.name] for each in TASKS if each.name in results}
+        report.write("learning", markdown(results), results)
+        draw(results, report.RESULTS / "learning.png")
+    print(markdown(results))
+    return int(not all(is_reached(task, results[task.name]) for task in tasks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
