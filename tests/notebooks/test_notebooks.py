@@ -1,0 +1,59 @@
+"""Every notebook runs from its first cell to its last, with the small sizes that it knows for this."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+pytest.importorskip("ipykernel")
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def execute(notebook, monkeypatch):
+    """Run in a kernel of its own, which finds jaxrl whether or not it is installed; returns the outputs' texts."""
+    monkeypatch.setenv("JAXRL_NOTEBOOK_FAST", "1")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    resources = {"metadata": {"path": str(ROOT / "notebooks")}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+# pyzmq and jupyter_client warn of each other, of event loops and of sockets that they close late.
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_runs(path, monkeypatch):
+    outputs = execute(read(path), monkeypatch)
+    errors = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert not errors  # warnings among them
+    assert len(pictures) >= 3
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_cell_that_fails_is_seen(monkeypatch):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import jaxrl\njaxrl.PPO('CartPole')")])
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="did you mean"):
+        execute(notebook, monkeypatch)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_notebook_is_committed_small_and_in_order(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert path.stat().st_size < 100_000
+    assert not [cell for cell in notebook.cells if cell.cell_type == "code" and (cell.outputs or cell.execution_count)]
+    assert notebook.cells[0].source.startswith("# ")
+
+
+def test_there_is_a_notebook():
+    assert NOTEBOOKS
