@@ -111,6 +111,15 @@ def test_squashed_log_prob_equals_distrax_from_before_the_squashing():
 
 
 @pytest.mark.parametrize("name", SPACES)
+def test_no_action_is_likelier_than_the_mode(name):
+    if name.startswith("squashed"):
+        pytest.skip("its mode is the image of the Gaussian's, see its docstring")
+    _, head, distribution = distribution_of(name)
+    noise = head.noise(jax.random.key(4), LEADING)
+    assert (distribution.log_prob(distribution.mode()) >= distribution.log_prob(distribution.sample(noise))).all()
+
+
+@pytest.mark.parametrize("name", SPACES)
 def test_kl_is_zero_of_itself_and_never_negative(name):
     one, other = distribution_of(name)[2], distribution_of(name, seed=1)[2]
     np.testing.assert_allclose(one.kl(one), 0.0, atol=1e-6)
