@@ -47,7 +47,9 @@ GYMNAX_NAMES = (
 
 def cart_pole_without_velocities(*, max_steps: int | None = None, **settings: Any) -> SelectObservation:
     """CartPole-v1 that shows the positions of cart and pole and hides their velocities: a task for a memory."""
-    return SelectObservation(_factory("CartPole-v1")(max_steps=max_steps, **settings), (0, 2))
+    return SelectObservation(
+        _factory("CartPole-v1")(max_steps=max_steps, **settings), indices=(0, 2), name="CartPoleNoVel-v1"
+    )
 
 
 _factories: dict[str, Factory] = {

@@ -17,6 +17,8 @@ class SelectObservation:
 
     env: Environment[Any]
     indices: tuple[int, ...] = static()
+    name: str | None = static(None)
+    """What people call the task that this makes, where it has a name of its own."""
 
     def check(self) -> None:
         space = self.env.observation_space

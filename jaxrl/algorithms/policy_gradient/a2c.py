@@ -54,9 +54,9 @@ class A2C:
     """A2C for discrete, multi-discrete, masked and continuous actions."""
 
     env: Any = converted(as_environment)
-    num_envs: int = static(16, minimum=1)
+    num_envs: int = static(8, minimum=1)
     """N, over all devices."""
-    num_steps: int = static(8, minimum=1)
+    num_steps: int = static(5, minimum=1)
     """T, the length of a rollout."""
     total_steps: int = static(500_000, minimum=1)
     hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1)
