@@ -63,7 +63,9 @@ def check(env):
 
 
 @pytest.mark.parametrize(
-    "env", [Corridor(), Planted(), Drift(), Corridor(length=2, slip=1.0), "Probe/InfiniteHorizon-v0"], ids=str
+    "env",
+    [Corridor(), Planted(), Drift(), Corridor(length=2, slip=1.0), "Probe/InfiniteHorizon-v0"],
+    ids=["corridor", "planted", "drift", "short corridor", "infinite horizon"],
 )
 def test_what_is_right_passes(env):
     report = check(env)

@@ -202,10 +202,8 @@ class PPO:
         action, log_prob = rollout.extras
         batch = Batch(obs, action, log_prob, value, advantage, target=advantage + value, old=())
         batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch)
-        if self.adaptive_kl is not None:
-            # vmap, so that every leaf has the batch axis, also a log-std that does not depend on the observation
-            batch = replace(batch, old=jax.vmap(lambda x: self.distribution(learner.params, x))(batch.obs))
-        return batch
+        old = () if self.adaptive_kl is None else self.distribution(learner.params, batch.obs)
+        return replace(batch, old=old)
 
     def learn(self, key: jax.Array, learner: Learner, batch: Batch, iteration: jax.Array) -> tuple[Learner, Metrics]:
         """All epochs over one batch [B, ...]."""
