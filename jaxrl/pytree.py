@@ -65,10 +65,10 @@ def dataclass(cls: type[T]) -> type[T]:
 
     Equality and hash go by value (tree structure and leaves), so two objects made alike share compiled programs.
     """
-    for name in ("__eq__", "__hash__"):
+    for name, method in (("__eq__", _equal), ("__hash__", _hash), ("__repr__", _repr)):
         if name not in cls.__dict__:
-            setattr(cls, name, {"__eq__": _equal, "__hash__": _hash}[name])
-    cls = dataclasses.dataclass(frozen=True, eq=False)(cls)
+            setattr(cls, name, method)
+    cls = dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # mypy cannot see that the line above made one
     static_names = tuple(field.name for field in fields if field.metadata.get("static"))
     data_names = tuple(field.name for field in fields if not field.metadata.get("static"))
@@ -103,6 +103,28 @@ def _equal(self: Any, other: object) -> bool:
 def _hash(self: Any) -> int:
     leaves, structure = jax.tree.flatten(self)
     return hash((structure, tuple(np.asarray(leaf).tobytes() for leaf in leaves)))
+
+
+def _repr(self: Any) -> str:
+    """The fields that are not at their defaults, numbers without their types, large arrays by their shapes."""
+    fields = [field for field in dataclasses.fields(self) if not _is_default(field, getattr(self, field.name))]
+    return (
+        f"{type(self).__name__}({', '.join(f'{field.name}={_shown(getattr(self, field.name))}' for field in fields)})"
+    )
+
+
+def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
+    if isinstance(value, np.floating):
+        return isinstance(field.default, (int, float)) and bool(value == np.float32(field.default))
+    return isinstance(value, (bool, int, str, tuple, type(None))) and value == field.default
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.generic):
+        return f"{value:g}" if isinstance(value, np.floating) else str(value)
+    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer) and value.size > 8:
+        return f"{value.dtype}{list(value.shape)}"
+    return repr(value)
 
 
 def _check_at_construction(cls: type) -> None:

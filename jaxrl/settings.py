@@ -114,12 +114,13 @@ def _is_importable(cls: type[Any]) -> bool:
 def _arguments(cls: type[Any]) -> dict[str, Any]:
     """The constructor's arguments by name, with their defaults."""
     if dataclasses.is_dataclass(cls):
+        is_linen = any(field.name == "parent" for field in dataclasses.fields(cls))
         return {
             field.name: inspect.Parameter.empty
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             else field.default
             for field in dataclasses.fields(cls)
-            if field.init and field.name not in ("parent", "name")  # the last two are linen's own
+            if field.init and not (is_linen and field.name in ("parent", "name"))  # those two are linen's own
         }
     try:
         parameters = inspect.signature(cls).parameters.values()

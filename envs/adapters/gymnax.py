@@ -73,6 +73,16 @@ class Gymnax:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        params, defaults = self.params, self.rules.env.default_params
+        values = {field.name: getattr(params, field.name) for field in dataclasses.fields(defaults)}
+        changed = [
+            f"{name}={value:g}" if isinstance(value, np.floating) else f"{name}={value}"
+            for name, value in values.items()
+            if not (isinstance(value, np.generic) and value == type(value)(getattr(defaults, name)))
+        ]
+        return f"Gymnax({', '.join([repr(self.rules), *changed])})"
+
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         with _gymnaxs_broadcasting():
             obs, state = self.rules.env.reset_env(key, consistent_params(self.rules.env, self.params))

@@ -50,7 +50,10 @@ def bootstrap_interval(
     if sample.ndim != 1:
         raise ValueError(f"bootstrap_interval needs one value per seed, an array with one axis, got {sample.shape}.")
     if not np.isfinite(sample).all():
-        raise ValueError("bootstrap_interval needs finite values; leave out the seeds that diverged.")
+        raise ValueError(
+            "bootstrap_interval needs finite values; leave out the seeds that diverged, and the reports in which no "
+            "episode ended."
+        )
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
     if sample.size < 2:

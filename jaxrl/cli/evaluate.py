@@ -27,6 +27,9 @@ def evaluate(arguments: Sequence[str]) -> int:
         return 0
     if not arguments:
         raise UsageError("jaxrl evaluate needs a run folder, as in jaxrl evaluate runs/NAME.")
+    for word in arguments:
+        if word.startswith("-"):
+            raise UsageError(f"There is no option '{word}'; see jaxrl evaluate --help.")
     folder, *words = arguments
     numbers = {"episodes": 128, "seed": 0}
     for word in words:

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.algorithm import Algorithm, num_iterations
+from jaxrl.algorithm import Algorithm
+from jaxrl.algorithm import num_iterations as iterations_of
 from jaxrl.metrics import Metrics, add, values
 from jaxrl.pytree import dataclass, static
 
@@ -21,14 +22,24 @@ class Result:
     """int32 []: iterations done since the beginning, also those before `start`."""
     metrics: dict[str, jax.Array]
     """Name -> [num_reports], each the mean over its stretch of iterations; NaN where nothing was measured."""
+    report_iterations: jax.Array
+    """int32 [num_reports]: iterations done at each report."""
     steps_per_iteration: int = static()
 
     @property
     def steps(self) -> Any:
         """Environment steps done since the beginning; exact also beyond the range of int32."""
-        if isinstance(self.iteration, jax.core.Tracer):
-            return self.iteration * self.steps_per_iteration
-        return np.asarray(self.iteration).astype(np.int64) * self.steps_per_iteration
+        return self._steps_of(self.iteration)
+
+    @property
+    def report_steps(self) -> Any:
+        """[num_reports]: environment steps done at each report, the x axis of a metric's curve."""
+        return self._steps_of(self.report_iterations)
+
+    def _steps_of(self, iterations: jax.Array) -> Any:
+        if isinstance(iterations, jax.core.Tracer):
+            return iterations * self.steps_per_iteration
+        return np.asarray(iterations).astype(np.int64) * self.steps_per_iteration
 
 
 def train(
@@ -54,7 +65,7 @@ def train(
         )
     if isinstance(num_iterations, int) and num_iterations < 0:
         raise ValueError(f"num_iterations must be at least 0, got {num_iterations}.")
-    whole_run = _whole_run(algorithm)
+    whole_run = iterations_of(algorithm)
     if num_iterations is None:
         num_iterations = whole_run - start if isinstance(start, int) else jnp.maximum(whole_run - start, 0)
         num_reports = min(num_reports, whole_run)
@@ -72,12 +83,9 @@ def train(
         state=state,
         iteration=bounds[-1],
         metrics=values(metrics),
+        report_iterations=bounds[1:],
         steps_per_iteration=algorithm.steps_per_iteration,
     )
-
-
-def _whole_run(algorithm: Algorithm[Any]) -> int:
-    return num_iterations(algorithm)
 
 
 def initial_state(algorithm: Algorithm[Any], key: jax.Array) -> tuple[Any, jax.Array]:

@@ -166,7 +166,12 @@ def test_environments_spread_over_devices_are_all_different(row: Row) -> None:
 def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) -> None:
     algorithm = row.build()
     names = [field.name for field in fields(algorithm) if "hyperparameter" in field.metadata]
-    factors = {"target_kl": 1e5, "adaptive_kl": 1e5}  # thresholds: only a crossing shows
+    factors = {
+        "target_kl": 1e8,
+        "adaptive_kl": 1e12,
+        "clip_range": 1e4,
+        "value_clip_range": 1e4,
+    }  # thresholds: only a crossing shows
     members = {
         name: jnp.full(len(names) + 1, getattr(algorithm, name)).at[index].multiply(factors.get(name, 0.7))
         for index, name in enumerate(names)

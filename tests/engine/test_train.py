@@ -153,3 +153,14 @@ def test_every_wrong_setting_is_refused_in_one_sentence(call: Any, sentence: str
     message = str(caught.value)
     assert sentence in message
     assert "\n" not in message.strip()
+
+
+def test_an_algorithm_prints_what_was_chosen_and_no_more() -> None:
+    ppo = jaxrl.PPO(jaxrl.make("CartPole-v1", gravity=12.5), learning_rate=3e-4, num_envs=16)
+    assert repr(ppo) == "PPO(env=Gymnax(CartPole(), gravity=12.5), num_envs=16, learning_rate=0.0003)"
+    assert repr(jaxrl.PPO("CartPole-v1")) == "PPO(env=Gymnax(CartPole()))"
+
+
+def test_the_reports_know_their_steps() -> None:
+    result = TRAIN(PPO, jax.random.key(0), num_reports=2)
+    np.testing.assert_array_equal(result.report_steps, [160, 352])

@@ -54,9 +54,9 @@ class A2C:
     """A2C for discrete, multi-discrete, masked and continuous actions."""
 
     env: Any = converted(as_environment)
-    num_envs: int = static(8, minimum=1)
+    num_envs: int = static(16, minimum=1)
     """N, over all devices."""
-    num_steps: int = static(5, minimum=1)
+    num_steps: int = static(8, minimum=1)
     """T, the length of a rollout."""
     total_steps: int = static(500_000, minimum=1)
     hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1)
@@ -71,7 +71,7 @@ class A2C:
     axis: str | None = static(None)
     """The mapped axis over whose devices the environments are spread."""
 
-    learning_rate: Scalar = hyperparameter(7e-4, minimum=0)
+    learning_rate: Scalar = hyperparameter(2e-3, minimum=0)
     rms_decay: Scalar = hyperparameter(0.99, minimum=0, maximum=1)
     rms_epsilon: Scalar = hyperparameter(1e-5, above=0)
     max_grad_norm: Scalar | None = hyperparameter(0.5, above=0)
