@@ -102,7 +102,6 @@ def markdown(results: dict[str, Any]) -> str:
     rows = [_row(task, results[task.name]) for task in TASKS if task.name in results]
     header = ["task", "algorithm", "seeds", "steps", "return [95 % interval]", "wanted", "reached", "literature"]
     header += ["training s", "steps/s"]
-    facts = [f"- {name}: {report.facts(result['circumstances'])}" for name, result in results.items()]
     return "\n".join(
         [
             "# What the shipped settings reach\n",
@@ -111,8 +110,7 @@ def markdown(results: dict[str, Any]) -> str:
             "`jaxrl train` with `algorithm=`, `env=` and `seeds=` of that row. Curves: [learning.png](learning.png).\n",
             report.table(header, rows),
             "",
-            *facts,
-            "",
+            report.facts({name: result["circumstances"] for name, result in results.items()}),
         ]
     )
 
@@ -177,7 +175,8 @@ def main() -> int:
         print("\n".join(task.name for task in tasks))
         return 0
     for task in tasks:
-        results = {**(report.read("learning") or {}), task.name: measure(task)}
+        result = measure(task)
+        results = {**(report.read("learning") or {}), task.name: result}  # read now: others may have written meanwhile
         results = {each.name: results[each.name] for each in TASKS if each.name in results}
         report.write("learning", markdown(results), results)
         draw(results, report.RESULTS / "learning.png")

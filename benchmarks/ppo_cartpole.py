@@ -128,8 +128,8 @@ def markdown(data: dict[str, Any]) -> str:
             learning.append([name, loop, f"{case.total_steps:,}", runs, _spread(each["returns"][loop], ".0f")])
     header = ["case", "loop", "compile s", "run s", "env steps/s", "times as fast", "processor s", "by processor time"]
     learned = ["case", "loop", "steps per seed", "runs x seeds", "return at the end"]
-    facts = "\n".join(f"- {name}: {report.facts(each['circumstances'])}" for name, each in data["cases"].items())
-    return "\n".join([HEAD, report.table(header, speed), "", report.table(learned, learning), "", facts, ""])
+    facts = report.facts({name: each["circumstances"] for name, each in data["cases"].items()})
+    return "\n".join([HEAD, report.table(header, speed), "", report.table(learned, learning), "", facts])
 
 
 def _ratios(times: dict[str, list[float]], loop: str) -> list[float]:

@@ -26,13 +26,18 @@ def circumstances() -> dict[str, str]:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": ", ".join(packages),
         "device": f"{device}, {os.cpu_count()} cores" if devices[0].platform == "cpu" else f"{len(devices)} x {device}",
-        "load": f"{os.getloadavg()[0]:.1f} processes wanted a core when it began",
+        "load": f"{os.getloadavg()[0]:.1f}",
     }
 
 
-def facts(circumstances: dict[str, str]) -> str:
-    """The circumstances in one line."""
-    return "; ".join(circumstances.values())
+def facts(circumstances: dict[str, dict[str, str]]) -> str:
+    """A list with one entry for all that was made alike, and how busy the machine was for each."""
+    groups: dict[str, list[str]] = {}
+    for name, each in circumstances.items():
+        made = "; ".join(value for key, value in each.items() if key != "load")
+        groups.setdefault(made, []).append(f"{name} {each['load']}")
+    lines = [f"- {made}. Processes that wanted a core at the start: {', '.join(who)}." for made, who in groups.items()]
+    return "\n".join([*lines, ""])
 
 
 def read(name: str) -> Any:
