@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import rlax
 
 from jaxrl.components.returns import (
     discounted_returns,
@@ -11,8 +12,6 @@ from jaxrl.components.returns import (
     lambda_returns,
     n_step_returns,
 )
-
-rlax = pytest.importorskip("rlax")
 
 T, N, GAMMA, LAMBDA = 30, 5, 0.9, 0.8
 

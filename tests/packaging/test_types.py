@@ -4,9 +4,7 @@ import os
 import re
 from pathlib import Path
 
-import pytest
-
-api = pytest.importorskip("mypy.api")
+from mypy import api
 
 ROOT = Path(__file__).parents[2]
 
