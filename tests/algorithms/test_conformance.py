@@ -71,6 +71,8 @@ def test_one_trace_serves_equal_environments_and_other_hyperparameters(row: Row)
     for learning_rate in (1e-3, np.float32(2e-3), 1, jnp.float32(0.1)):
         first_state(replace(row.build(), learning_rate=learning_rate), jax.random.key(0))
     assert num_traces == 1
+    strong = jax.eval_shape(lambda algorithm: jax.tree.leaves(algorithm), row.build())
+    assert not any(leaf.weak_type for leaf in strong), "a weak type takes its dtype from what it meets"
 
 
 @ALGORITHMS
