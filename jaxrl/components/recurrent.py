@@ -1,4 +1,4 @@
-"""A recurrent actor-critic: encoder and heads see a whole rollout at once, only the memory goes step by step."""
+"""Recurrent networks: encoder and heads see a whole rollout at once, only the memory goes step by step."""
 
 from typing import Any, Literal
 
@@ -13,43 +13,39 @@ Memory = Any
 """[..., H] of a GRU, a pair (hidden, cell) of [..., H] of an LSTM."""
 
 
-class RecurrentActorCritic(nn.Module):
-    """Encoder, recurrent core, and the two heads on what the core gives.
+def initial_memory(core: str, hidden_size: int, shape: tuple[int, ...]) -> Memory:
+    """Zeros with leading axes `shape`."""
+    zeros = jnp.zeros((*shape, hidden_size), jnp.float32)
+    return zeros if core == "gru" else (zeros, zeros)
 
-    The products with the encoded observations are taken outside the scan, so that a step of it is one small matrix
-    product.
+
+class RecurrentCore(nn.Module):
+    """A GRU or an LSTM: features [..., F] to [..., H].
+
+    The products with the features are taken outside the scan, so that a step of it is one small matrix product.
     """
 
-    torso: nn.Module
-    """The encoder."""
-    num_outputs: int
-    num_free: int = 0
-    core: Literal["gru", "lstm"] = "gru"
+    kind: Literal["gru", "lstm"] = "gru"
     hidden_size: int = 128
 
     def setup(self) -> None:
-        """The core's recurrent kernel holds one orthogonal square per gate."""
-        if self.core not in ("gru", "lstm"):
-            raise ValueError(f"The core of a recurrent network must be 'gru' or 'lstm', got '{self.core}'.")
-        num_gates = 3 if self.core == "gru" else 4
-        self.encoder = self.torso.copy(name=None)
+        """The recurrent kernel holds one orthogonal square per gate."""
+        if self.kind not in ("gru", "lstm"):
+            raise ValueError(f"The core of a recurrent network must be 'gru' or 'lstm', got '{self.kind}'.")
+        num_gates = 3 if self.kind == "gru" else 4
         self.input_layer = dense(num_gates * self.hidden_size, 1.0)
         self.recurrent_kernel = self.param("recurrent_kernel", self._init_kernel, num_gates)
-        if self.core == "gru":
+        if self.kind == "gru":
             self.candidate_bias = self.param("candidate_bias", nn.initializers.zeros, (self.hidden_size,))
-        self.policy_head = dense(self.num_outputs, 0.01)
-        self.value_head = dense(1, 1.0)
-        if self.num_free:
-            self.free = self.param("free", nn.initializers.zeros, (self.num_free,))
 
-    def __call__(self, obs: Any, first: jax.Array, memory: Memory) -> tuple[ActorOutputs, jax.Array, Memory]:
-        """Run over time: ((outputs, free), value [T, N], memory after the last step).
+    def __call__(self, features: jax.Array, first: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
+        """Run over time: (outputs [T, N, H], memory after the last step).
 
-        `obs` is [T, N, ...], `memory` [N, ...] is that before the first step. `first` [T, N] says where an episode
-        starts: there the memory is reset before the core reads the observation.
+        `features` is [T, N, F], `memory` [N, ...] is that before the first step. `first` [T, N] says where an episode
+        starts: there the memory is reset before the core reads the features.
         """
-        inputs = self.input_layer(self.encoder(obs))
-        fresh = self.initial_memory(first.shape[1:])
+        inputs = self.input_layer(features)
+        fresh = initial_memory(self.kind, self.hidden_size, first.shape[1:])
 
         def advance(memory: Memory, row: tuple[jax.Array, jax.Array]) -> tuple[Memory, jax.Array]:
             inputs, first = row
@@ -57,20 +53,13 @@ class RecurrentActorCritic(nn.Module):
             memory = self._cell(inputs, memory)
             return memory, self._output(memory)
 
-        memory, features = jax.lax.scan(advance, memory, (inputs, first))
-        outputs, value = self._heads(features)
-        return outputs, value, memory
+        memory, outputs = jax.lax.scan(advance, memory, (inputs, first))
+        return outputs, memory
 
-    def step(self, obs: Any, memory: Memory) -> tuple[ActorOutputs, jax.Array, Memory]:
-        """One step, of observations and memories with any leading axes; the caller resets the memory."""
-        memory = self._cell(self.input_layer(self.encoder(obs)), memory)
-        outputs, value = self._heads(self._output(memory))
-        return outputs, value, memory
-
-    def initial_memory(self, shape: tuple[int, ...]) -> Memory:
-        """Zeros with leading axes `shape`; needs no parameters."""
-        zeros = jnp.zeros((*shape, self.hidden_size), jnp.float32)
-        return zeros if self.core == "gru" else (zeros, zeros)
+    def step(self, features: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
+        """One step, with any leading axes; the caller resets the memory."""
+        memory = self._cell(self.input_layer(features), memory)
+        return self._output(memory), memory
 
     def _init_kernel(self, key: jax.Array, num_gates: int) -> jax.Array:
         shape, square = (self.hidden_size, self.hidden_size), nn.initializers.orthogonal()
@@ -78,7 +67,7 @@ class RecurrentActorCritic(nn.Module):
         return jnp.concatenate([square(key, shape) for key in jax.random.split(key, num_gates)], axis=-1)
 
     def _cell(self, inputs: jax.Array, memory: Memory) -> Memory:
-        return self._gru(inputs, memory) if self.core == "gru" else self._lstm(inputs, memory)
+        return self._gru(inputs, memory) if self.kind == "gru" else self._lstm(inputs, memory)
 
     def _gru(self, inputs: jax.Array, hidden: jax.Array) -> jax.Array:
         """Cho et al. 2014, in the variant of cuDNN: the reset gate acts on the recurrent product."""
@@ -99,8 +88,45 @@ class RecurrentActorCritic(nn.Module):
         return jax.nn.sigmoid(read) * jnp.tanh(cell), cell
 
     def _output(self, memory: Memory) -> jax.Array:
-        hidden: jax.Array = memory if self.core == "gru" else memory[0]
+        hidden: jax.Array = memory if self.kind == "gru" else memory[0]
         return hidden
+
+
+class RecurrentActorCritic(nn.Module):
+    """Encoder, recurrent core, and the two heads on what the core gives."""
+
+    torso: nn.Module
+    """The encoder."""
+    num_outputs: int
+    num_free: int = 0
+    core: Literal["gru", "lstm"] = "gru"
+    hidden_size: int = 128
+
+    def setup(self) -> None:
+        """Name the parts; the core's parameters stand among the network's own."""
+        self.encoder = self.torso.copy(name=None)
+        self.recurrent_core = RecurrentCore(self.core, self.hidden_size)
+        nn.share_scope(self, self.recurrent_core)
+        self.policy_head = dense(self.num_outputs, 0.01)
+        self.value_head = dense(1, 1.0)
+        if self.num_free:
+            self.free = self.param("free", nn.initializers.zeros, (self.num_free,))
+
+    def __call__(self, obs: Any, first: jax.Array, memory: Memory) -> tuple[ActorOutputs, jax.Array, Memory]:
+        """Run over time: ((outputs, free), value [T, N], memory after the last step); arguments as of the core."""
+        features, memory = self.recurrent_core(self.encoder(obs), first, memory)
+        outputs, value = self._heads(features)
+        return outputs, value, memory
+
+    def step(self, obs: Any, memory: Memory) -> tuple[ActorOutputs, jax.Array, Memory]:
+        """One step, of observations and memories with any leading axes; the caller resets the memory."""
+        features, memory = self.recurrent_core.step(self.encoder(obs), memory)
+        outputs, value = self._heads(features)
+        return outputs, value, memory
+
+    def initial_memory(self, shape: tuple[int, ...]) -> Memory:
+        """Zeros with leading axes `shape`; needs no parameters."""
+        return initial_memory(self.core, self.hidden_size, shape)
 
     def _heads(self, features: jax.Array) -> tuple[ActorOutputs, jax.Array]:
         free = self.free if self.num_free else None

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.noisy import NoisyDense
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -42,11 +43,22 @@ def dense(features: int, gain: float) -> nn.Dense:
     return nn.Dense(features, kernel_init=nn.initializers.orthogonal(gain))
 
 
+def linear(features: int, gain: float, noisy_sigma: float | None = None) -> nn.Module:
+    """`dense`, or a `NoisyDense` with that sigma, which has its own way to start."""
+    return dense(features, gain) if noisy_sigma is None else NoisyDense(features, noisy_sigma)
+
+
 class MLP(nn.Module):
-    """Dense layers, each followed by the activation: [..., F] to [..., hidden_sizes[-1]]."""
+    """Dense layers, each followed by the activation: [..., F] to [..., hidden_sizes[-1]].
+
+    With `layer_norm` each is normalised before its activation (Ba et al. 2016); with `noisy_sigma` each is a
+    `NoisyDense`.
+    """
 
     hidden_sizes: tuple[int, ...] = (64, 64)
     activation: str = "tanh"
+    layer_norm: bool = False
+    noisy_sigma: float | None = None
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
@@ -54,14 +66,16 @@ class MLP(nn.Module):
         activation = activation_function(self.activation)
         features = obs.astype(jnp.float32)
         for size in self.hidden_sizes:
-            features = activation(dense(size, math.sqrt(2.0))(features))
+            features = linear(size, math.sqrt(2.0), self.noisy_sigma)(features)
+            features = activation(nn.LayerNorm()(features) if self.layer_norm else features)
         return features
 
 
 class CNN(nn.Module):
     """Convolutions without padding, then dense layers, each followed by the activation: [..., H, W, C] to [..., F].
 
-    The defaults are the usual ones for MinAtar (Young & Tian 2019). uint8 images are divided by 255.
+    The defaults are the usual ones for MinAtar (Young & Tian 2019). uint8 images are divided by 255. `layer_norm`
+    normalises convolutions over their channels, and the dense layers; `noisy_sigma` concerns the dense layers alone.
     """
 
     channels: tuple[int, ...] = (16,)
@@ -69,6 +83,8 @@ class CNN(nn.Module):
     strides: tuple[int, ...] = (1,)
     hidden_sizes: tuple[int, ...] = (128,)
     activation: str = "relu"
+    layer_norm: bool = False
+    noisy_sigma: float | None = None
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
@@ -77,9 +93,10 @@ class CNN(nn.Module):
         scale = 255.0 if obs.dtype == jnp.uint8 else 1.0
         image = obs.astype(jnp.float32) / scale
         for channels, kernel_size, stride in zip(self.channels, self.kernel_sizes, self.strides, strict=True):
-            image = activation(dense(channels, math.sqrt(2.0))(patches(image, kernel_size, stride)))
+            image = dense(channels, math.sqrt(2.0))(patches(image, kernel_size, stride))
+            image = activation(nn.LayerNorm()(image) if self.layer_norm else image)
         flat = image.reshape(*image.shape[:-3], -1)
-        return MLP(self.hidden_sizes, self.activation)(flat)
+        return MLP(self.hidden_sizes, self.activation, self.layer_norm, self.noisy_sigma)(flat)
 
 
 class FlatTorso(nn.Module):
@@ -88,11 +105,14 @@ class FlatTorso(nn.Module):
     space: Space
     hidden_sizes: tuple[int, ...] = (64, 64)
     activation: str = "tanh"
+    layer_norm: bool = False
+    noisy_sigma: float | None = None
 
     @nn.compact
     def __call__(self, obs: Any) -> jax.Array:
         """Features of observations of `space`."""
-        return MLP(self.hidden_sizes, self.activation)(flattened(self.space, obs))
+        mlp = MLP(self.hidden_sizes, self.activation, self.layer_norm, self.noisy_sigma)
+        return mlp(flattened(self.space, obs))
 
 
 class EntryTorso(nn.Module):
@@ -106,27 +126,34 @@ class EntryTorso(nn.Module):
         return self.torso(obs[self.entry])
 
 
-def torso_for(observation_space: Space, hidden_sizes: tuple[int, ...], activation: str) -> nn.Module:
+def torso_for(
+    observation_space: Space,
+    hidden_sizes: tuple[int, ...],
+    activation: str,
+    layer_norm: bool = False,
+    noisy_sigma: float | None = None,
+) -> nn.Module:
     """The torso that suits an observation space: a CNN for images [H, W, C], an MLP over everything else.
 
     `hidden_sizes` are the dense layers of either. Dicts and tuples are flattened and joined, without "action_mask".
     """
     activation_function(activation)
+    style = hidden_sizes, activation, layer_norm, noisy_sigma
     space = _without_mask(observation_space)
     image = _image_shape(space)
     if image:
-        return _cnn_for(image, hidden_sizes, activation)
+        return CNN(*_convolutions_for(image), *style)
     if isinstance(space, Box) and len(space.shape or ()) == 1:
-        return MLP(hidden_sizes, activation)
+        return MLP(*style)
     if isinstance(space, Dict) and len(space.entries) == 1:
         name, entry = space.entries[0]
-        return EntryTorso(name, torso_for(entry, hidden_sizes, activation))
+        return EntryTorso(name, torso_for(entry, *style))
     if any(_image_shape(part) for part in _parts(space)):
         raise ValueError(
             f"An observation that mixes an image with other entries needs a torso of your own, got {space}; pass a "
             "linen module as torso=."
         )
-    return FlatTorso(space, hidden_sizes, activation)
+    return FlatTorso(space, *style)
 
 
 def flattened(space: Space, obs: Any) -> jax.Array:
@@ -161,11 +188,12 @@ def patches(image: jax.Array, kernel_size: int, stride: int) -> jax.Array:
     return jnp.concatenate(shifted, axis=-1)
 
 
-def _cnn_for(image: tuple[int, ...], hidden_sizes: tuple[int, ...], activation: str) -> CNN:
+def _convolutions_for(image: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Channels, kernel sizes and strides."""
     height, width, _ = image
     if min(height, width) >= 36:  # the network of Mnih et al. 2015
-        return CNN((32, 64, 64), (8, 4, 3), (4, 2, 1), hidden_sizes, activation)
-    return CNN((16,), (min(3, height, width),), (1,), hidden_sizes, activation)
+        return (32, 64, 64), (8, 4, 3), (4, 2, 1)
+    return (16,), (min(3, height, width),), (1,)
 
 
 def _without_mask(space: Space) -> Space:
