@@ -123,6 +123,48 @@ def test_activations_are_those_of_jax(name):
     np.testing.assert_allclose(ours, getattr(jax.nn, name)(jnp.linspace(-3.0, 3.0, 7)))
 
 
+def _normalised(features):
+    mean = features.mean(axis=-1, keepdims=True)
+    return (features - mean) / np.sqrt(np.square(features - mean).mean(axis=-1, keepdims=True) + 1e-6)
+
+
+def _layer(params, number, features):
+    """Dense, LayerNorm with its scale and bias, ReLU, in numpy."""
+    dense, norm = (jax.tree.map(np.asarray, params[f"{kind}_{number}"]) for kind in ("Dense", "LayerNorm"))
+    return np.maximum(_normalised(features @ dense["kernel"] + dense["bias"]) * norm["scale"] + norm["bias"], 0.0)
+
+
+def test_a_layer_norm_stands_between_a_layer_and_its_activation():
+    obs = observations(VECTOR, (5,))
+    torso = torso_for(VECTOR, (8, 6), "relu", layer_norm=True)
+    params = parameters(torso, obs)
+    expected = np.asarray(obs)
+    for number in range(2):
+        expected = _layer(params["params"], number, expected)
+    np.testing.assert_allclose(torso.apply(params, obs), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_is_normalised_over_its_channels():
+    image = observations(IMAGE, (2,))
+    torso = torso_for(IMAGE, (8,), "relu", layer_norm=True)
+    params = parameters(torso, image)
+    hidden = _layer(params["params"], 0, np.asarray(patches(image, 3, 1)))
+    expected = _layer(params["params"]["MLP_0"], 0, hidden.reshape(2, -1))
+    np.testing.assert_allclose(torso.apply(params, image), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "space", [VECTOR, IMAGE, Box(-1.0, 1.0, (2, 3)), Dict({"board": IMAGE, "action_mask": MASK})], ids=str
+)
+def test_the_dense_layers_of_every_torso_can_be_noisy(space):
+    torso = torso_for(space, (8, 6), "relu", noisy_sigma=0.5)
+    obs = observations(space, (2,))
+    params = parameters(torso, obs)
+    names = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    assert [sum(name.endswith(end) for name in names) for end in ("kernel_sigma']", "bias_sigma']")] == [2, 2]
+    assert not np.allclose(torso.apply(params, obs, rngs={"noise": KEY}), torso.apply(params, obs))
+
+
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("space", [VECTOR, IMAGE, Dict({"board": IMAGE, "action_mask": MASK})], ids=str)
 def test_actor_and_critic_have_their_shapes_and_share_a_torso_only_if_told_to(space, shared):
