@@ -135,6 +135,7 @@ def test_running_over_time_reproduces_acting(core, dueling):
     params = parameters(network, SEQUENCE, FIRST, memory)
     rerun, last = jax.jit(network.apply)(params, SEQUENCE, FIRST, memory)
     assert rerun.shape == (9, 2, A)
+    assert ("value_stream" in params["params"]["head"]) == dueling
 
     step = jax.jit(lambda obs, memory: network.apply(params, obs, memory, method="step"))
     for t in range(9):
