@@ -1,7 +1,5 @@
 """How an agent that values actions explores: epsilon-greedy."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -30,7 +28,7 @@ def greedy_action(values: jax.Array, mask: jax.Array | None = None) -> jax.Array
     return jnp.argmax(masked(values, mask), axis=-1).astype(jnp.int32)
 
 
-def epsilon_greedy(values: jax.Array, noise: Any, epsilon: Scalar, mask: jax.Array | None = None) -> jax.Array:
+def epsilon_greedy(values: jax.Array, noise: jax.Array, epsilon: Scalar, mask: jax.Array | None = None) -> jax.Array:
     """int32 [...]: with probability epsilon an allowed action at random, else the best of `values` [..., A].
 
     `epsilon` is a number, or one for each lane.
