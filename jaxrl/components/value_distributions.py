@@ -1,0 +1,99 @@
+"""What a value network's outputs mean: the values themselves, probabilities of fixed returns, or quantiles.
+
+Each form maps the network's outputs to action values, `form(outputs) -> [..., A]`, so that whatever chooses an action
+need not know which form it is.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxrl.components.value_losses import huber
+from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
+
+
+@dataclass
+class Expected:
+    """The outputs [..., A] are the action values."""
+
+    def __call__(self, outputs: jax.Array) -> jax.Array:
+        return outputs
+
+
+@dataclass
+class Categorical:
+    """Outputs [..., A, K] are logits over K returns evenly spaced from value_min to value_max.
+
+    Bellemare et al. 2017, https://arxiv.org/abs/1707.06887. The bounds must hold every return that is to be told apart.
+    """
+
+    value_min: Scalar = hyperparameter(-10.0)
+    value_max: Scalar = hyperparameter(10.0)
+    num_atoms: int = static(51, minimum=2)  # K
+
+    @property
+    def support(self) -> jax.Array:
+        """float32 [K]: the returns z_i."""
+        return self.value_min + (self.value_max - self.value_min) * jnp.linspace(0.0, 1.0, self.num_atoms)
+
+    def __call__(self, outputs: jax.Array) -> jax.Array:
+        """sum_i z_i p_i."""
+        return jnp.dot(jax.nn.softmax(outputs), self.support, precision=jax.lax.Precision.HIGHEST)
+
+    def project(self, probabilities: jax.Array, reward: jax.Array, discount: jax.Array) -> jax.Array:
+        """The distribution of r + discount * Z on the fixed returns again, [..., K]; reward and discount [...].
+
+            Tz_j = clip(r + discount z_j, value_min, value_max)
+            p'_i = sum_j clip(1 - |Tz_j - z_i| / spacing, 0, 1) p_j
+
+        Each mass is shared by its two neighbours in proportion to how near they are (Bellemare et al. 2017, alg. 1);
+        one that falls on a return stays whole. With discount 0 everything is at r.
+        """
+        chex.assert_equal_shape([reward, discount, probabilities[..., 0]])
+        shares: jax.Array = jnp.vectorize(self._shares, signature="(),()->(j,k)")(reward, discount)
+        # A scatter-add is O(K) and took half the time on a CPU (13 to 25 us for [128, 51] against 30 to 60), but on a
+        # GPU it adds in any order, so that the same key would no longer give the same bits.
+        return jnp.einsum("...jk,...j->...k", shares, probabilities, precision=jax.lax.Precision.HIGHEST)
+
+    def _shares(self, reward: jax.Array, discount: jax.Array) -> jax.Array:
+        """[K, K]: how much of the mass of each moved return falls on each fixed one, for one transition."""
+        last = self.num_atoms - 1
+        moved = reward + discount * self.support
+        # In units of the spacing, where differences of near numbers are exact and the mass stays 1.
+        position = jnp.clip((moved - self.value_min) / (self.value_max - self.value_min) * last, 0.0, last)
+        return jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(self.num_atoms)[None, :]), 0.0)
+
+    @staticmethod
+    def cross_entropy(target_probabilities: jax.Array, logits: jax.Array) -> jax.Array:
+        """-sum_i p_i log softmax(logits)_i, both [..., K] -> [...]; its gradient is that of KL(p || softmax)."""
+        return -(target_probabilities * jax.nn.log_softmax(logits)).sum(axis=-1)
+
+
+@dataclass
+class Quantiles:
+    """Outputs [..., A, K] are K equally likely returns (Dabney et al. 2018, https://arxiv.org/abs/1710.10044)."""
+
+    def __call__(self, outputs: jax.Array) -> jax.Array:
+        return outputs.mean(axis=-1)
+
+
+def midpoints(num_fractions: int) -> jax.Array:
+    """float32 [K]: (i + 0.5) / K, the fractions at which K quantiles are nearest to the whole distribution."""
+    return (jnp.arange(num_fractions, dtype=jnp.float32) + 0.5) / num_fractions
+
+
+def quantile_huber_loss(
+    quantiles: jax.Array, fractions: jax.Array, targets: jax.Array, threshold: Scalar = 1.0
+) -> jax.Array:
+    """Quantile regression (Dabney et al. 2018, https://arxiv.org/abs/1806.06923, eq. 3):
+
+        sum_i mean_j |tau_i - 1{u_ij < 0}| huber(u_ij, kappa) / kappa,   u_ij = target_j - quantile_i
+
+    quantiles and fractions [..., K]: tau_i belongs to the quantile that is learned; targets [..., M], constants;
+    the result is [...]. Divided by kappa it tends to the plain quantile loss as kappa goes to 0. The first paper does
+    not divide, nor does rlax, which are equal at kappa = 1.
+    """
+    chex.assert_equal_shape([quantiles, fractions])
+    errors = targets[..., None, :] - quantiles[..., :, None]
+    weights = jnp.abs(fractions[..., :, None] - (errors < 0))
+    return (weights * huber(errors, threshold) / threshold).mean(axis=-1).sum(axis=-1)
