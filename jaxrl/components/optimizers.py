@@ -23,6 +23,20 @@ def adam(
     return _flat(optax.scale_by_adam(eps=epsilon), learning_rate, max_grad_norm, axis)
 
 
+def radam(
+    learning_rate: Scalar,
+    *,
+    epsilon: Scalar = 1e-8,
+    max_grad_norm: Scalar | None = None,
+    axis: str | None = None,
+) -> optax.GradientTransformation:
+    """Rectified Adam (Liu et al. 2020, https://arxiv.org/abs/1908.03265); otherwise as `adam`.
+
+    While the mean square is that of too few gradients, it moves by their mean alone; then its step grows to Adam's.
+    """
+    return _flat(optax.scale_by_radam(eps=epsilon), learning_rate, max_grad_norm, axis)
+
+
 def rmsprop(
     learning_rate: Scalar,
     *,

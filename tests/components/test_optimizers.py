@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxrl.components.optimizers import adam, rmsprop
+from jaxrl.components.optimizers import adam, radam, rmsprop
 
 PARAMS = {"kernel": jnp.arange(6.0).reshape(2, 3) / 10, "bias": jnp.array([1.0, -1.0, 0.5])}
 
@@ -35,6 +35,34 @@ def test_adam_is_optax_adam_after_a_clip_by_global_norm(max_grad_norm):
     clip = optax.identity() if max_grad_norm is None else optax.clip_by_global_norm(max_grad_norm)
     expected = trained(optax.chain(clip, optax.adam(1e-2, eps=1e-5)), gradients())
     assert_close(trained(adam(1e-2, max_grad_norm=max_grad_norm), gradients()), expected)
+
+
+@pytest.mark.parametrize("max_grad_norm", [None, 0.5])
+def test_radam_is_optax_radam_after_a_clip_by_global_norm(max_grad_norm):
+    clip = optax.identity() if max_grad_norm is None else optax.clip_by_global_norm(max_grad_norm)
+    steps = gradients(12)  # the rectification begins with the sixth
+    expected = trained(optax.chain(clip, optax.radam(1e-2, eps=1e-3)), steps)
+    assert_close(trained(radam(1e-2, epsilon=1e-3, max_grad_norm=max_grad_norm), steps), expected)
+
+
+def test_radam_follows_the_paper():
+    """Algorithm 2 there, with rho_inf = 2 / (1 - 0.999) - 1 = 1999."""
+    steps, params = gradients(8), jax.tree.map(np.asarray, PARAMS)
+    m = v = jax.tree.map(lambda leaf: 0.0 * leaf, params)
+    for t, gradient in enumerate(steps, 1):
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradient)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, v, gradient)
+        rho = 1999 - 2 * t * 0.999**t / (1 - 0.999**t)
+        if rho > 5:
+            r = np.sqrt((rho - 4) * (rho - 2) * 1999 / ((1999 - 4) * (1999 - 2) * rho))
+            moves = jax.tree.map(
+                lambda m, v, t=t, r=r: r * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8), m, v
+            )
+        else:
+            moves = jax.tree.map(lambda m, t=t: m / (1 - 0.9**t), m)
+        params = jax.tree.map(lambda p, move: p - 0.01 * move, params, moves)
+    actual = trained(radam(0.01), steps)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), actual, params)
 
 
 def test_the_norm_is_that_of_all_parameters_together():
@@ -77,7 +105,7 @@ def test_rmsprop_follows_its_definition():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), actual, expected)
 
 
-@pytest.mark.parametrize("make", [adam, rmsprop])
+@pytest.mark.parametrize("make", [adam, radam, rmsprop])
 def test_learning_rate_and_norm_may_be_swept_and_the_state_carried_on(make):
     rates, norms = jnp.array([1e-3, 1e-2]), jnp.array([0.5, 2.0])
 
