@@ -19,6 +19,11 @@ def initial_memory(core: str, hidden_size: int, shape: tuple[int, ...]) -> Memor
     return zeros if core == "gru" else (zeros, zeros)
 
 
+def by_environment(tree: Any) -> Any:
+    """Leaves [T, N, ...] as [N, T, ...], and back."""
+    return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)
+
+
 class RecurrentCore(nn.Module):
     """A GRU or an LSTM: features [..., F] to [..., H].
 

@@ -21,7 +21,7 @@ from jaxrl.components.distributions import Head, action_head
 from jaxrl.components.networks import init_network, torso_for
 from jaxrl.components.normalizers import initial_normalizers
 from jaxrl.components.policies import RecurrentActorPolicy, action_mask
-from jaxrl.components.recurrent import RecurrentActorCritic
+from jaxrl.components.recurrent import RecurrentActorCritic, by_environment
 from jaxrl.components.returns import generalized_advantages
 from jaxrl.components.rollout_values import successor_values
 from jaxrl.components.rollouts import Actor, Transition, World, begin, unroll
@@ -192,8 +192,3 @@ class RecurrentPPO:
         (outputs, free), value, _ = self.network.apply(params, obs, first, batch.memory)
         outputs, value = by_environment((outputs, value))
         return self.head(outputs, free, action_mask(batch.obs)), value
-
-
-def by_environment(tree: Any) -> Any:
-    """Leaves [T, N, ...] as [N, T, ...], and back."""
-    return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)
