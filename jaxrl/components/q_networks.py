@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxrl.components.recurrent import Memory, RecurrentCore, initial_memory
 from jaxrl.components.torsos import MLP, linear
+from jaxrl.components.value_distributions import midpoints
 
 
 class ActionHead(nn.Module):
@@ -101,6 +102,8 @@ class ImplicitQNetwork(nn.Module):
     """Of the embedding and the head; the torso has a setting of its own."""
     head_sizes: tuple[int, ...] = ()
     activation: str = "relu"
+    num_fractions: int = 32
+    """How many there are where none are given."""
 
     def setup(self) -> None:
         """Name the parts."""
@@ -108,11 +111,22 @@ class ImplicitQNetwork(nn.Module):
         self.embedding = CosineEmbedding(self.num_cosines, self.noisy_sigma)
         self.head = ActionHead(self.num_actions, None, self.dueling, self.noisy_sigma, self.head_sizes, self.activation)
 
-    def __call__(self, obs: Any, fractions: jax.Array) -> jax.Array:
-        """[..., A, K]: the quantiles at `fractions` [..., K] in [0, 1], of observations with the same leading axes."""
+    def __call__(self, obs: Any, fractions: jax.Array | None = None) -> jax.Array:
+        """[..., A, K]: the quantiles at `fractions` [..., K] in [0, 1], of observations with the same leading axes.
+
+        Where none are given they are drawn from the random stream "noise", or without it are the midpoints
+        (i + 0.5) / K: an agent that explores draws its fractions, one that is evaluated needs no luck.
+        """
         features = self.encoder(obs)
+        if fractions is None:
+            fractions = self._fractions((*features.shape[:-1], self.num_fractions))
         embedding = self.embedding(fractions, features.shape[-1])
         return jnp.swapaxes(self.head(features[..., None, :] * embedding), -1, -2)
+
+    def _fractions(self, shape: tuple[int, ...]) -> jax.Array:
+        if self.has_rng("noise"):
+            return jax.random.uniform(self.make_rng("noise"), shape)
+        return jnp.broadcast_to(midpoints(self.num_fractions), shape)
 
 
 class RecurrentQNetwork(nn.Module):

@@ -4,9 +4,12 @@ Each form maps the network's outputs to action values, `form(outputs) -> [..., A
 need not know which form it is.
 """
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.components.value_losses import huber
 from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
@@ -30,6 +33,13 @@ class Categorical:
     value_min: Scalar = hyperparameter(-10.0)
     value_max: Scalar = hyperparameter(10.0)
     num_atoms: int = static(51, minimum=2)  # K
+
+    def check(self) -> None:
+        """Refuse an empty range, where the bounds are known."""
+        low: Any = self.value_min
+        high: Any = self.value_max
+        if isinstance(low, np.floating) and isinstance(high, np.floating) and low >= high:
+            raise ValueError(f"value_max must be above value_min, got value_min={low:g} and value_max={high:g}.")
 
     @property
     def support(self) -> jax.Array:
@@ -80,6 +90,12 @@ class Quantiles:
 def midpoints(num_fractions: int) -> jax.Array:
     """float32 [K]: (i + 0.5) / K, the fractions at which K quantiles are nearest to the whole distribution."""
     return (jnp.arange(num_fractions, dtype=jnp.float32) + 0.5) / num_fractions
+
+
+def quantile_targets(reward: jax.Array, discount: jax.Array, next_quantiles: jax.Array) -> jax.Array:
+    """r + discount * theta_j, [..., M]: the quantiles of the target; reward and discount [...]."""
+    chex.assert_equal_shape([reward, discount, next_quantiles[..., 0]])
+    return reward[..., None] + discount[..., None] * next_quantiles
 
 
 def quantile_huber_loss(

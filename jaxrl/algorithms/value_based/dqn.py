@@ -10,7 +10,7 @@ Fields switch on double Q-learning (van Hasselt et al. 2016), dueling heads (Wan
 prioritized replay (Schaul et al. 2016) and noisy layers (Fortunato et al. 2018).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,9 @@ from jaxrl.components.value_distributions import Expected
 from jaxrl.components.value_policies import ValuePolicy
 from jaxrl.metrics import Metrics
 from jaxrl.pytree import Scalar, dataclass, hyperparameter
+
+if TYPE_CHECKING:
+    from jaxrl.algorithms.value_based.rainbow import Rainbow
 
 
 @dataclass
@@ -62,12 +65,17 @@ class DQN(QSettings):
         return q_learning.policy(self, state, greedy)
 
     def loss(self, params: Any, target_params: Any, batch: Batch, key: jax.Array) -> Losses:
-        """The TD error of each window [B], and its Huber or squared loss."""
-        online_key, target_key, selector_key = jax.random.split(key, 3)
-        next_values = q_learning.outputs(self, target_params, batch.next_obs, target_key)
-        selector = q_learning.outputs(self, params, batch.next_obs, selector_key) if self.double else next_values
-        next_action = greedy_action(selector, action_mask(batch.next_obs))
-        target = losses.td_target(batch.reward, batch.discount, losses.pick(next_values, next_action))
-        value = losses.pick(q_learning.outputs(self, params, batch.obs, online_key), batch.action)
-        error = value - jax.lax.stop_gradient(target)
-        return Losses(losses.huber(error, self.huber_delta), jnp.abs(error), value)
+        """The Huber or squared loss of each window [B]."""
+        return dqn_loss(self, params, target_params, batch, key)
+
+
+def dqn_loss(agent: "DQN | Rainbow", params: Any, target_params: Any, batch: Batch, key: jax.Array) -> Losses:
+    """The TD error of each window [B], and its Huber or squared loss."""
+    online_key, target_key, selector_key = jax.random.split(key, 3)
+    next_values = q_learning.outputs(agent, target_params, batch.next_obs, target_key)
+    selector = q_learning.outputs(agent, params, batch.next_obs, selector_key) if agent.double else next_values
+    next_action = greedy_action(selector, action_mask(batch.next_obs))
+    target = losses.td_target(batch.reward, batch.discount, losses.pick(next_values, next_action))
+    value = losses.pick(q_learning.outputs(agent, params, batch.obs, online_key), batch.action)
+    error = value - jax.lax.stop_gradient(target)
+    return Losses(losses.huber(error, agent.huber_delta), jnp.abs(error), value)

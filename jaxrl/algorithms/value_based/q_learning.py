@@ -38,9 +38,14 @@ from jaxrl.metrics import Metrics, mean, over_axis
 from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
 
 if TYPE_CHECKING:
+    from jaxrl.algorithms.value_based.c51 import C51
     from jaxrl.algorithms.value_based.dqn import DQN
+    from jaxrl.algorithms.value_based.iqn import IQN
+    from jaxrl.algorithms.value_based.munchausen_dqn import MunchausenDQN
+    from jaxrl.algorithms.value_based.qr_dqn import QRDQN
+    from jaxrl.algorithms.value_based.rainbow import Rainbow
 
-AnyDQN: TypeAlias = "DQN"
+AnyDQN: TypeAlias = "DQN | C51 | QRDQN | IQN | MunchausenDQN | Rainbow"
 """The family."""
 
 
@@ -181,9 +186,9 @@ def update(  # noqa: PLR0913  # what a gradient step depends on
     return learner, found.error, metrics
 
 
-def outputs(agent: AnyDQN, params: Any, obs: Any, noise_key: jax.Array) -> jax.Array:
+def outputs(agent: AnyDQN, params: Any, obs: Any, noise_key: jax.Array, *args: Any) -> jax.Array:
     """The network's outputs at normalised observations; noisy layers draw from the key, others ignore it."""
-    return agent.network.apply(params, obs, rngs=noise_streams(noise_key))
+    return agent.network.apply(params, obs, *args, rngs=noise_streams(noise_key))
 
 
 def torso(agent: QSettings) -> nn.Module:
