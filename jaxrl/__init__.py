@@ -12,7 +12,12 @@ from jaxrl.algorithm import Policy as Policy
 from jaxrl.algorithms.policy_gradient.a2c import A2C as A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO as PPO
 from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO as RecurrentPPO
+from jaxrl.algorithms.value_based.c51 import C51 as C51
+from jaxrl.algorithms.value_based.iqn import IQN as IQN
+from jaxrl.algorithms.value_based.munchausen_dqn import MunchausenDQN as MunchausenDQN
 from jaxrl.algorithms.value_based.pqn import PQN as PQN
+from jaxrl.algorithms.value_based.qr_dqn import QRDQN as QRDQN
+from jaxrl.algorithms.value_based.rainbow import Rainbow as Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN as RecurrentPQN
 from jaxrl.engine.evaluate import Episodes as Episodes
 from jaxrl.engine.evaluate import evaluate as evaluate
