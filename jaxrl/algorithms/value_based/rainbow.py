@@ -1,4 +1,4 @@
-"""Rainbow (Hessel et al. 2018, https://arxiv.org/abs/1710.02298): six improvements of DQN in one agent.
+"""Rainbow: six improvements of DQN in one agent (Hessel et al. 2018, https://arxiv.org/abs/1710.02298).
 
 In the loop of `q_learning.py`, each a field that can be switched off:
 
