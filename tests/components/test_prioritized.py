@@ -102,6 +102,16 @@ def test_any_sequence_of_operations_is_that_of_a_plain_array(case):
             assert_sampled(priorities, expected, generator.random(BATCH_SIZE, np.float32))
 
 
+@pytest.mark.parametrize(("num_items", "count"), [(64, 3), (65, 17)])
+def test_an_insertion_may_begin_anywhere(num_items, count):
+    for start in range(num_items - count + 1):
+        priorities = insert_(no_priorities(num_items), jnp.int32(start), count)
+        expected = np.zeros(num_items)
+        expected[start : start + count] = 1.0
+        np.testing.assert_array_equal(leaves(priorities, num_items), expected)
+        assert_sums(priorities)
+
+
 def test_frequencies_are_the_probabilities():
     generator = np.random.default_rng(0)
     errors = generator.normal(size=100)
