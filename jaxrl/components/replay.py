@@ -157,9 +157,9 @@ def windows(rows: Step, ring: Ring, items: jax.Array, iteration: jax.Array, disc
     reward, last = _at(flat.reward, items), items
     if n > 1:
         offsets = jnp.arange(n, dtype=jnp.int32)[:, None]
-        steps = (slot + offsets) % ring.num_rows * ring.num_envs + lane  # [n, B]
+        steps = (slot[None] + offsets) % ring.num_rows * ring.num_envs + lane[None]  # [n, B]
         ended = _at(flat.terminated, steps) | _at(flat.truncated, steps)
-        until_newest = (ring.newest(iteration) - slot) % ring.num_rows
+        until_newest = (ring.newest(iteration) - slot[None]) % ring.num_rows
         goes_on = jnp.cumprod(~ended, axis=0)[:-1] * (offsets[1:] <= until_newest)
         taken = jnp.concatenate([jnp.ones_like(goes_on[:1]), goes_on])  # [n, B]: the first m are 1
         powers = discount ** offsets.astype(jnp.float32)

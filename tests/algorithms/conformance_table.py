@@ -5,11 +5,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 import jaxrl
 from jaxrl.algorithms.policy_gradient.a2c import A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO
 from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO
+from jaxrl.algorithms.value_based.pqn import PQN
+from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN
+from jaxrl.algorithms.value_based import q_learning
+from jaxrl.algorithms.value_based.dqn import DQN
+from jaxrl.components.off_policy import ring_for
+from jaxrl.components.replay import windows
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,14 @@ FULL: dict[str, Any] = {
     "num_minibatches": 2,
     "num_epochs": 3,
 }
+FULL_PQN: dict[str, Any] = {
+    "normalize_observations": True,
+    "dueling": True,
+    "max_grad_norm": 0.1,
+    "exploration_end": 0.5,
+    "num_minibatches": 2,
+    "num_epochs": 4,
+}
 
 
 def _ppo_batch(ppo: Any, state: Any) -> tuple[Any, int]:
@@ -59,9 +74,56 @@ def _a2c_update(a2c: Any, learner: Any, rollout: Any) -> Any:
     return a2c.learn(learner, rollout, 0)[0]
 
 
+def _q_batch(agent: Any, state: Any) -> tuple[Any, int]:
+    items = jnp.arange(agent.batch_size)
+    return windows(state.replay.rows, ring_for(agent), items, jnp.int32(2), agent.discount, agent.n_step), 0
+
+
+def _q_update(agent: Any, learner: Any, batch: Any) -> Any:
+    return q_learning.update(agent, jax.random.key(4), learner, batch, jnp.int32(0), jnp.int32(0))[0]
+
+
+def _pqn_batch(pqn: Any, state: Any) -> tuple[Any, int]:
+    _, rollout, _ = pqn.collect(jax.random.key(3), state, 0)
+    memory = (state.world.memory,) if isinstance(pqn, RecurrentPQN) else ()
+    return pqn.prepare(state.learner, rollout, *memory), 0
+
+
+def _pqn_update(pqn: Any, learner: Any, batch: Any) -> Any:
+    return replace(pqn, num_minibatches=1).learn(jax.random.key(4), learner, batch, 0)[0]
+
+
+_HOW_TO_UPDATE: dict[Any, Any] = {
+    PPO: (_ppo_batch, _ppo_update),
+    RecurrentPPO: (_ppo_batch, _ppo_update),
+    A2C: (_a2c_batch, _a2c_update),
+    PQN: (_pqn_batch, _pqn_update),
+    RecurrentPQN: (_pqn_batch, _pqn_update),
+}
+
+
 def _row(name: str, algorithm: Any, env: str, **fields: Any) -> Row:
-    batch, update = (_a2c_batch, _a2c_update) if algorithm is A2C else (_ppo_batch, _ppo_update)
+    batch, update = _HOW_TO_UPDATE[algorithm]
     return Row(name, lambda: algorithm(jaxrl.make(env), **SMALL, **fields), update, batch)
+
+
+# A replay that goes around within the tests, learning from the first iteration on, and all that can be on at once.
+REPLAY: dict[str, Any] = {
+    "replay_capacity": 128,
+    "batch_size": 32,
+    "num_updates": 2,
+    "learning_starts": 64,
+    "target_period": 2,
+    "n_step": 3,
+    "prioritized": True,
+    "normalize_observations": True,
+    "anneal_learning_rate": True,
+}
+Q: dict[str, Any] = {**REPLAY, "double": True, "dueling": True, "target_rate": 0.5, "max_grad_norm": 1e-4}
+
+
+def _q_row(name: str, algorithm: Any, env: str, **fields: Any) -> Row:
+    return Row(name, lambda: algorithm(jaxrl.make(env), **SMALL, **Q, **fields), _q_update, _q_batch)
 
 
 ROWS = [
@@ -70,4 +132,8 @@ ROWS = [
     _row("recurrent_ppo", RecurrentPPO, "CartPole-v1", **FULL, memory_size=8),
     _row("recurrent_ppo_lstm", RecurrentPPO, "Pendulum-v1", **FULL, memory_size=8, core="lstm"),
     _row("a2c", A2C, "CartPole-v1"),
+    _row("pqn", PQN, "CartPole-v1", **FULL_PQN),
+    _row("recurrent_pqn", RecurrentPQN, "CartPole-v1", **FULL_PQN, memory_size=8),
+    _row("recurrent_pqn_lstm", RecurrentPQN, "CartPole-v1", **FULL_PQN, memory_size=8, core="lstm"),
+    _q_row("dqn", DQN, "CartPole-v1", huber_delta=1e-2),
 ]

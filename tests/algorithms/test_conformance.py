@@ -110,8 +110,8 @@ def test_distinct_seeds_differ_in_everything(row: Row) -> None:
     states, _ = _together(row, 3)
     for path, leaf in jax.tree_util.tree_leaves_with_path(states):
         name, rows = jax.tree_util.keystr(path), _array(leaf).reshape(SEEDS, -1)
-        # Counters, flags and coefficients may agree; whatever holds several real numbers may not.
-        if np.issubdtype(rows.dtype, np.floating) and rows.shape[1] > 2:
+        # Counters, flags and coefficients may agree, and CartPole's rewards; whatever else holds real numbers may not.
+        if np.issubdtype(rows.dtype, np.floating) and rows.shape[1] > 2 and not name.endswith(".reward"):
             for other in range(1, SEEDS):
                 assert not np.array_equal(rows[0], rows[other]), f"seeds 0 and {other} agree in {name}"
 
@@ -173,6 +173,7 @@ def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) ->
         "adaptive_kl": 1e12,
         "clip_range": 1e4,
         "value_clip_range": 1e4,
+        "exploration_end": 15.0,
     }  # thresholds: only a crossing shows
     members = {
         name: jnp.full(len(names) + 1, getattr(algorithm, name)).at[index].multiply(factors.get(name, 0.7))
@@ -202,7 +203,7 @@ def test_metrics_are_finite(row: Row) -> None:
     _, metrics = _alone(row, 0, 4)
     for name, value in values(metrics).items():
         assert np.isfinite(value) or metrics[name].weight == 0, name
-    assert np.isfinite(values(metrics)["entropy"])
+    assert all(metric.weight > 0 for name, metric in metrics.items() if not name.startswith("episode_"))
 
 
 @ALGORITHMS
