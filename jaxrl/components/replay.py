@@ -177,11 +177,12 @@ def step_shapes(obs: Any, action_space: Space) -> Step:
     num_envs = jax.tree.leaves(obs)[0].shape[0]
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), num_envs))
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), obs)
-    flag = jax.ShapeDtypeStruct((num_envs,), jnp.bool_)
+    reward: Any = jax.ShapeDtypeStruct((num_envs,), jnp.float32)
+    flag: Any = jax.ShapeDtypeStruct((num_envs,), jnp.bool_)
     return Step(
         obs=shapes,
         action=jax.eval_shape(jax.vmap(action_space.sample), keys),
-        reward=jax.ShapeDtypeStruct((num_envs,), jnp.float32),
+        reward=reward,
         terminated=flag,
         truncated=flag,
         next_obs=shapes,

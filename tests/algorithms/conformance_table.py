@@ -11,10 +11,10 @@ import jaxrl
 from jaxrl.algorithms.policy_gradient.a2c import A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO
 from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO
-from jaxrl.algorithms.value_based.pqn import PQN
-from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN
 from jaxrl.algorithms.value_based import q_learning
 from jaxrl.algorithms.value_based.dqn import DQN
+from jaxrl.algorithms.value_based.pqn import PQN
+from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN
 from jaxrl.components.off_policy import ring_for
 from jaxrl.components.replay import windows
 

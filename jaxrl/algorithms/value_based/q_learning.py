@@ -164,7 +164,7 @@ def collect(agent: AnyDQN, key: jax.Array, state: State, iteration: jax.Array) -
     return unroll(unroll_key, envs, state.world, Actor(explorer.sample), noise, record=kept)
 
 
-def update(  # noqa: PLR0913  # what a gradient step depends on
+def update(  # what a gradient step depends on
     agent: AnyDQN, key: jax.Array, learner: Learner, batch: Batch, count: jax.Array, iteration: jax.Array
 ) -> tuple[Learner, jax.Array, Metrics]:
     """Gradient step number `count` of the run, on one batch; also how wrong each prediction was [B]."""
@@ -209,13 +209,13 @@ def environments(agent: QSettings) -> VectorEnvironment:
     return vectorize(agent.env, share(agent.num_envs, agent.axis, "num_envs"))
 
 
-def epsilon(agent: QSettings, iteration: jax.Array) -> jax.Array:
+def epsilon(agent: AnyDQN, iteration: jax.Array) -> jax.Array:
     """The probability of a random action in this iteration."""
     fraction = fraction_done(iteration, num_iterations(agent)) / agent.exploration_fraction
     return linear(agent.exploration_start, agent.exploration_end, fraction)
 
 
-def optimizer(agent: QSettings, iteration: jax.Array) -> optax.GradientTransformation:
+def optimizer(agent: AnyDQN, iteration: jax.Array) -> optax.GradientTransformation:
     """Adam at this iteration's learning rate, after clipping by global norm."""
     rate = agent.learning_rate
     if agent.anneal_learning_rate:
