@@ -1,4 +1,4 @@
-"""Learning from a replay: the settings that every such algorithm has, and the phase of learning between two rollouts."""
+"""Learning from a replay: the settings that all such algorithms have, and the phase of learning between two rollouts."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +64,7 @@ def ring_for(agent: OffPolicySettings) -> Ring:
     return ring_of(capacity, share(agent.num_envs, agent.axis, "num_envs"), agent.num_steps)
 
 
-def learn_from_replay(  # noqa: PLR0913  # what a phase of learning is made of
+def learn_from_replay(  # what a phase of learning is made of
     agent: Any, key: jax.Array, learner: L, replay: Replay, iteration: jax.Array, update: Update[L]
 ) -> tuple[L, Replay, Metrics]:
     """`num_updates` gradient steps on draws from the replay; nothing before `learning_starts`.

@@ -7,8 +7,8 @@
             Adam step on the mean of weight * loss(params, target_params, window)
             every target_period gradient steps: target_params += target_rate (params - target_params)
 
-A member of the family is a dataclass with the fields of `QSettings`, a `network`, `to_values` from its outputs to action
-values, and a `loss`; its `init`, `step` and `policy` are those of this file.
+A member of the family is a dataclass with the fields of `QSettings`, a `network`, `to_values` from its outputs to
+action values, and a `loss`; its `init`, `step` and `policy` are those of this file.
 """
 
 from dataclasses import replace
