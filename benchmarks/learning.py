@@ -36,14 +36,20 @@ class Task(NamedTuple):
     source: str
     is_control: bool = False
     """The algorithm cannot solve the task: the return must stay at or below the threshold."""
+    settings: tuple[str, ...] = ()
+    """Further words of the command line, such as a switch `algorithm.double=true`."""
+
+    @property
+    def agent(self) -> str:
+        return " ".join([self.algorithm, *(word.removeprefix("algorithm.") for word in self.settings)])
 
     @property
     def name(self) -> str:
-        return f"{self.env} {self.algorithm}"
+        return f"{self.env} {self.agent}"
 
     @property
     def words(self) -> list[str]:
-        return [f"algorithm={self.algorithm}", f"env={self.env}", f"seeds={self.seeds}"]
+        return [f"algorithm={self.algorithm}", f"env={self.env}", f"seeds={self.seeds}", *self.settings]
 
 
 TASKS = (
@@ -107,7 +113,8 @@ def markdown(results: dict[str, Any]) -> str:
             "# What the shipped settings reach\n",
             f"The mean over seeds of {EVAL_EPISODES} greedy episodes each, and its 95 % bootstrap interval over seeds;",
             "steps are those of one seed, steps per second those of all seeds together, without compiling. Each row is",
-            "`jaxrl train` with `algorithm=`, `env=` and `seeds=` of that row. Curves: [learning.png](learning.png).\n",
+            "`jaxrl train` with `algorithm=`, `env=` and `seeds=` of that row, and the settings beside the algorithm's",
+            "name, as in `algorithm.double=true`. Curves: [learning.png](learning.png).\n",
             report.table(header, rows),
             "",
             report.facts({name: result["circumstances"] for name, result in results.items()}),
@@ -127,7 +134,7 @@ def _row(task: Task, result: dict[str, Any]) -> list[str]:
     seconds = result["seconds"]["training"]
     speed = task.seeds * result["steps"] / seconds
     reached = "yes" if is_reached(task, result) else "**no**"
-    return [task.env, task.algorithm, str(task.seeds), f"{result['steps']:,}", shown, wanted, reached, task.source] + [
+    return [task.env, task.agent, str(task.seeds), f"{result['steps']:,}", shown, wanted, reached, task.source] + [
         f"{seconds:.1f}",
         f"{speed:,.0f}",
     ]
@@ -146,7 +153,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
         curve = results[task.name]["curve"]
         learning_curve(axes, np.asarray(curve["steps"]) / 1_000, np.asarray(curve["returns"], np.float64))
         axes.axhline(task.threshold, color="black", linewidth=0.8, linestyle="--")
-        axes.set_title(f"{task.env}\n{task.algorithm}, {task.seeds} seeds", fontsize=9)
+        axes.set_title(f"{task.env}\n{task.agent}, {task.seeds} seeds", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""Learning from a replay: the settings that all such algorithms have, and the phase of learning between two rollouts."""
+"""Learning from a replay: the settings that all such algorithms have, and the learning between two rollouts."""
 
 from collections.abc import Callable
 from dataclasses import replace
