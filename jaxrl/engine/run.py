@@ -17,12 +17,14 @@ from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.host_loop import Report, Trained, prepare, train_with_reports
 from jaxrl.engine.load import load_policy as load_policy
+from jaxrl.engine.replay_memory import check_replays, replay_bytes
 from jaxrl.engine.parallel import place_seeds, seed_mesh
 from jaxrl.engine.programs import compile_evaluate
 from jaxrl.engine.progress import progress as show_progress
 from jaxrl.engine.record import Run as Run
 from jaxrl.engine.record import Timing, count, curve_name, label_of
 from jaxrl.engine.train import typed_key
+from jaxrl.memory import size
 
 
 def run(  # noqa: PLR0913  # the options of the one public door, each by name
@@ -68,7 +70,7 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     with disk_cache():
         keys = place_seeds(jax.random.split(key, seeds), mesh)
         if progress:
-            print(f"Compiling {label_of(algorithm)} for {count(seeds, 'seed')} ...", file=sys.stderr, flush=True)
+            print(_announcement(algorithm, seeds), file=sys.stderr, flush=True)
         prepared = prepare(algorithm, keys, mesh)
         with _reporting(algorithm, seeds, folder, show=progress) as on_report:
             trained = train_with_reports(prepared, num_reports, on_report)
@@ -96,6 +98,13 @@ def check_options(algorithm: Any, **options: Any) -> None:
     seed_mesh(options["devices"], options["seeds"])
     if options["directory"] is not None:
         run_folder.check_new(options["directory"])
+    check_replays(algorithm, options["seeds"], options["devices"])
+
+
+def _announcement(algorithm: Algorithm[Any], seeds: int) -> str:
+    replay = replay_bytes(algorithm)
+    memory = f", each with a replay of {size(replay)}" if replay else ""
+    return f"Compiling {label_of(algorithm)} for {count(seeds, 'seed')}{memory} ..."
 
 
 def _key(seed: Any) -> jax.Array:

@@ -1,0 +1,25 @@
+"""What the replays of a run take, told and checked before anything is allocated."""
+
+from typing import Any
+
+import jax
+
+from jaxrl.algorithm import Algorithm
+from jaxrl.memory import device_bytes, size, tree_bytes
+
+
+def replay_bytes(algorithm: Algorithm[Any]) -> int:
+    """Bytes of the replay of one agent; 0 where its state has none. Only shapes are computed."""
+    state = jax.eval_shape(algorithm.init, jax.random.key(0))
+    return tree_bytes(getattr(state, "replay", None))
+
+
+def check_replays(algorithm: Algorithm[Any], seeds: int, devices: int | None) -> None:
+    """Raise ValueError where the replays of all seeds together cannot fit."""
+    each, available = replay_bytes(algorithm), device_bytes()
+    shares_memory = jax.default_backend() == "cpu"  # virtual devices have the host's
+    if each * seeds > available * (1 if shares_memory else devices or 1):
+        raise ValueError(
+            f"The replays of {seeds} seeds take {seeds} * {size(each)} = {size(each * seeds)}, and a device has "
+            f"{size(available)}; lower replay_capacity or the number of seeds."
+        )

@@ -1,0 +1,25 @@
+"""How much memory there is, and how much a tree of arrays takes."""
+
+import math
+import os
+from typing import Any
+
+import jax
+
+
+def device_bytes() -> int:
+    """Memory of the default device; of the host where that is the device."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of a tree of arrays, or of their shapes."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def size(number: int) -> str:
+    """A number of bytes for people, such as 1.5 GiB."""
+    units = ("B", "KiB", "MiB", "GiB")
+    power = min(int(math.log2(max(number, 1)) // 10), len(units) - 1)
+    return f"{number / 1024**power:,.1f} {units[power]}" if power else f"{number} B"
