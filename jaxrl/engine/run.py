@@ -17,12 +17,12 @@ from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.host_loop import Report, Trained, prepare, train_with_reports
 from jaxrl.engine.load import load_policy as load_policy
-from jaxrl.engine.replay_memory import check_replays, replay_bytes
 from jaxrl.engine.parallel import place_seeds, seed_mesh
 from jaxrl.engine.programs import compile_evaluate
 from jaxrl.engine.progress import progress as show_progress
 from jaxrl.engine.record import Run as Run
 from jaxrl.engine.record import Timing, count, curve_name, label_of
+from jaxrl.engine.replay_memory import check_replays, replay_bytes
 from jaxrl.engine.train import typed_key
 from jaxrl.memory import size
 
