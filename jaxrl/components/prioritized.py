@@ -42,9 +42,12 @@ def no_priorities(num_items: int) -> Priorities:
     return Priorities(tuple(jnp.zeros((size, WIDTH), jnp.float32) for size in sizes), jnp.float32(1.0))
 
 
-def insert(priorities: Priorities, start: jax.Array, count: int) -> Priorities:
-    """Give the items `start` .. `start + count - 1`, which must exist, the highest priority so far."""
-    return _filled(priorities, start, count, priorities.maximum)
+def insert(priorities: Priorities, start: jax.Array, count: int, *, present: jax.Array | bool = True) -> Priorities:
+    """Give the items `start` .. `start + count - 1`, which must exist, the highest priority so far.
+
+    Where `present` [] is false they get 0 instead, as if they were cleared.
+    """
+    return _filled(priorities, start, count, jnp.where(present, priorities.maximum, 0.0))
 
 
 def clear(priorities: Priorities, start: jax.Array, count: int) -> Priorities:

@@ -109,7 +109,22 @@ def kept(transition: Transition) -> Step:
 
 def replay_bytes(ring: Ring, step: Step) -> int:
     """Bytes that `ring` takes for steps like `step`, arrays or shapes [N, ...]; nothing is allocated."""
-    return ring.num_rows * sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(step))
+    return ring.num_rows * tree_bytes(step)
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of a tree of arrays or shapes."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def require_memory(capacity: int, needed: int) -> None:
+    """Raise ValueError where a replay of `capacity` transitions, `needed` bytes, cannot fit into the device's memory."""
+    available = _memory()
+    if needed > available:
+        raise ValueError(
+            f"replay_capacity={capacity} takes {needed / 2**30:.3g} GiB of the device's "
+            f"{available / 2**30:.3g} GiB, for each agent; lower it."
+        )
 
 
 def empty_replay(ring: Ring, step: Step, *, prioritized: bool) -> Replay:
@@ -117,12 +132,7 @@ def empty_replay(ring: Ring, step: Step, *, prioritized: bool) -> Replay:
 
     Raises ValueError where it cannot fit into the device's memory.
     """
-    needed, available = replay_bytes(ring, step), _memory()
-    if needed > available:
-        raise ValueError(
-            f"replay_capacity={ring.num_items} takes {needed / 2**30:.3g} GiB of the device's "
-            f"{available / 2**30:.3g} GiB, for each agent; lower it."
-        )
+    require_memory(ring.num_items, replay_bytes(ring, step))
     rows = jax.tree.map(lambda leaf: jnp.zeros((ring.num_rows, *leaf.shape), leaf.dtype), step)
     return Replay(rows, no_priorities(ring.num_items) if prioritized else None)
 
