@@ -112,6 +112,15 @@ def _recurrent_critic(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
     return algorithm.network.apply(params, obs[:, None], FIRST[:, None], memory)[1][:, 0]
 
 
+def _best_q(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
+    return algorithm.network.apply(params, obs).max(axis=-1)
+
+
+def _recurrent_best_q(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
+    memory = algorithm.network.initial_memory((1,))
+    return algorithm.network.apply(params, obs[:, None], FIRST[:, None], memory)[0][:, 0].max(axis=-1)
+
+
 COMMON: dict[str, Any] = {"num_envs": 16, "hidden_sizes": (32,), "gae_lambda": 0.95, "learning_rate": 5e-3}
 PPO: dict[str, Any] = {
     **COMMON,
@@ -119,6 +128,16 @@ PPO: dict[str, Any] = {
     "total_steps": 65_536,
     "value_clip_range": None,
     "max_grad_norm": None,
+}
+PQN: dict[str, Any] = {
+    "num_envs": 16,
+    "num_steps": 32,
+    "total_steps": 65_536,
+    "num_minibatches": 4,
+    "hidden_sizes": (32,),
+    "learning_rate": 5e-3,
+    "max_grad_norm": None,
+    "reward_scale": 1.0,
 }
 CASES = [
     Learns("ppo", lambda env: jaxrl.PPO(env, **PPO), False, _critic),
@@ -131,6 +150,14 @@ CASES = [
         ),
         False,
         _recurrent_critic,
+    ),
+    Learns("pqn", lambda env: jaxrl.PQN(env, **PQN), False, _best_q),
+    Learns(
+        "recurrent_pqn",
+        # A core's outputs stay within 1, so that values of 50 are a longer way for the last layer.
+        lambda env: jaxrl.RecurrentPQN(env, **{**PQN, "learning_rate": 1e-2}, memory_size=16),
+        False,
+        _recurrent_best_q,
     ),
 ]
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
