@@ -13,6 +13,16 @@ def device_bytes() -> int:
     return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def require_memory(capacity: int, needed: int) -> None:
+    """Raise ValueError where one agent's replay of `capacity` transitions, `needed` bytes, cannot fit."""
+    available = device_bytes()
+    if needed > available:
+        raise ValueError(
+            f"replay_capacity={capacity} takes {size(needed)} for each agent, and a device has {size(available)}; "
+            "lower it."
+        )
+
+
 def tree_bytes(tree: Any) -> int:
     """Bytes of a tree of arrays, or of their shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -5,8 +5,6 @@ iteration, which all seeds of a vmapped run share: a write then stays an in-plac
 each seed's state would make it a scatter, and a decision to learn a select that runs both sides.
 """
 
-import math
-import os
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +14,7 @@ from jaxrl.components.prioritized import Priorities, insert, no_priorities
 from jaxrl.components.returns import discounts
 from jaxrl.components.rollouts import Transition
 from jaxrl.envs.spaces import Space
+from jaxrl.memory import require_memory, tree_bytes
 from jaxrl.pytree import Scalar, dataclass
 
 
@@ -112,21 +111,6 @@ def replay_bytes(ring: Ring, step: Step) -> int:
     return ring.num_rows * tree_bytes(step)
 
 
-def tree_bytes(tree: Any) -> int:
-    """Bytes of a tree of arrays or shapes."""
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-def require_memory(capacity: int, needed: int) -> None:
-    """Raise ValueError where a replay of `capacity` transitions, `needed` bytes, cannot fit into the device's memory."""
-    available = _memory()
-    if needed > available:
-        raise ValueError(
-            f"replay_capacity={capacity} takes {needed / 2**30:.3g} GiB of the device's "
-            f"{available / 2**30:.3g} GiB, for each agent; lower it."
-        )
-
-
 def empty_replay(ring: Ring, step: Step, *, prioritized: bool) -> Replay:
     """A replay for steps like `step` (arrays or shapes [N, ...]), in the dtypes they have.
 
@@ -201,9 +185,3 @@ def step_shapes(obs: Any, action_space: Space) -> Step:
 
 def _at(leaf: jax.Array, items: jax.Array) -> jax.Array:
     return leaf.at[items].get(mode="promise_in_bounds")
-
-
-def _memory() -> int:
-    """Bytes of the default device, or of the host where that is the device."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.components.prioritized import Priorities, clear, insert, no_priorities
-from jaxrl.components.replay import Ring, Step, replay_bytes, require_memory, ring_of, tree_bytes
+from jaxrl.components.replay import Ring, Step, replay_bytes, ring_of
+from jaxrl.memory import require_memory, tree_bytes
 from jaxrl.pytree import Scalar, dataclass
 
 
@@ -80,7 +81,7 @@ def sequence_ring_of(capacity: int, num_envs: int, rows_per_write: int, length: 
     if length < 1 or capacity < span * num_envs * rows_per_write:
         raise ValueError(
             f"replay_capacity must hold at least one sequence of each environment, {span} rollouts of "
-            f"num_envs * num_steps = {num_envs} * {rows_per_write} transitions for a length of {length}, got {capacity}."
+            f"num_envs * num_steps = {num_envs} * {rows_per_write} transitions for its {length} rows, got {capacity}."
         )
     return SequenceRing(ring_of(capacity, num_envs, rows_per_write), length)
 
@@ -163,6 +164,6 @@ def sequences_at(replay: SequenceReplay, sequences: SequenceRing, items: jax.Arr
 
 
 def sequence_error(errors: jax.Array, mix: Scalar) -> jax.Array:
-    """[B]: eta max_t |delta_t| + (1 - eta) mean_t |delta_t|, of TD errors [L, B] (Kapturowski et al. 2019, sec. 2.3)."""
+    """[B]: eta max_t |delta_t| + (1 - eta) mean_t |delta_t|, of TD errors [L, B] (Kapturowski et al. 2019)."""
     sizes = jnp.abs(errors)
     return mix * sizes.max(axis=0) + (1.0 - mix) * sizes.mean(axis=0)

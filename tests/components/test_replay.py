@@ -112,7 +112,9 @@ def test_a_capacity_is_held_to_whole_rollouts() -> None:
 
 def test_a_replay_that_does_not_fit_is_refused_with_its_size() -> None:
     shapes = step_shapes(jnp.zeros((NUM_ENVS, 84, 84, 4), jnp.float32), Discrete(3))
-    with pytest.raises(ValueError, match=r"replay_capacity=\d+ takes .* GiB of the device's .* GiB, for each agent"):
+    with pytest.raises(
+        ValueError, match=r"replay_capacity=\d+ takes .* GiB for each agent, and a device has .* GiB; lower it"
+    ):
         empty_replay(ring_of(10**9, NUM_ENVS, NUM_STEPS), shapes, prioritized=False)
 
 

@@ -158,14 +158,14 @@ def test_it_says_its_bytes() -> None:
 
 
 def test_a_replay_without_room_for_a_sequence_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"3 rollouts of num_envs \* num_steps = 8 \* 4 .* length of 9, got 95"):
+    with pytest.raises(ValueError, match=r"3 rollouts of num_envs \* num_steps = 8 \* 4 .* its 9 rows, got 95"):
         sequence_ring_of(95, 8, 4, 9)
     assert sequence_ring_of(96, 8, 4, 9).num_chunks == 3
 
 
 def test_a_replay_that_does_not_fit_is_refused_with_its_size() -> None:
     shapes = step_shapes(jnp.zeros((2, 84, 84, 4)), Discrete(3))
-    with pytest.raises(ValueError, match=r"replay_capacity=\d+ takes .* GiB of the device's .* GiB"):
+    with pytest.raises(ValueError, match=r"replay_capacity=\d+ takes .* GiB for each agent, and a device has .* GiB"):
         empty_sequence_replay(sequence_ring_of(10**9, 2, 4, 8), shapes, jnp.zeros((2, 8)), prioritized=True)
 
 
