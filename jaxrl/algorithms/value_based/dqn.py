@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class DQN(QSettings):
     """DQN for discrete actions, masked or not; the defaults solve CartPole-v1."""
 
-    huber_delta: Scalar | None = hyperparameter(1.0, above=0)
+    huber_delta: Scalar | None = hyperparameter(None, above=0)
     """Errors beyond it count linearly; None for the squared loss."""
 
     def check(self) -> None:

@@ -32,7 +32,7 @@ from jaxrl.pytree import Scalar, dataclass, hyperparameter
 class MunchausenDQN(QSettings):
     """Munchausen DQN for discrete actions, masked or not."""
 
-    huber_delta: Scalar | None = hyperparameter(1.0, above=0)
+    huber_delta: Scalar | None = hyperparameter(None, above=0)
     """Errors beyond it count linearly; None for the squared loss."""
     temperature: Scalar = hyperparameter(0.03, above=0)  # tau
     bonus_coefficient: Scalar = hyperparameter(0.9, minimum=0, maximum=1)  # alpha

@@ -46,7 +46,7 @@ class Rainbow(QSettings):
     """The least return that is told apart from a lesser one."""
     value_max: Scalar = hyperparameter(10.0)
     priority_exponent: Scalar = hyperparameter(0.5, minimum=0)  # omega
-    huber_delta: Scalar | None = hyperparameter(1.0, above=0)
+    huber_delta: Scalar | None = hyperparameter(None, above=0)
     """Without `distributional`: errors beyond it count linearly; None for the squared loss."""
 
     def check(self) -> None:
