@@ -17,6 +17,7 @@ from jaxrl.algorithms.value_based.iqn import IQN as IQN
 from jaxrl.algorithms.value_based.munchausen_dqn import MunchausenDQN as MunchausenDQN
 from jaxrl.algorithms.value_based.pqn import PQN as PQN
 from jaxrl.algorithms.value_based.qr_dqn import QRDQN as QRDQN
+from jaxrl.algorithms.value_based.r2d2 import R2D2 as R2D2
 from jaxrl.algorithms.value_based.rainbow import Rainbow as Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN as RecurrentPQN
 from jaxrl.engine.evaluate import Episodes as Episodes

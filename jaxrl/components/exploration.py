@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.axis import share
 from jaxrl.components.categorical import masked
 from jaxrl.envs.spaces import Discrete, Space
 from jaxrl.pytree import Scalar
@@ -21,6 +22,17 @@ def num_actions(space: Space) -> int:
 def exploration_noise(key: jax.Array, shape: tuple[int, ...], num_actions: int) -> jax.Array:
     """All randomness of `epsilon_greedy`, drawn in bulk: uniform in [0, 1), [*shape, 1 + num_actions]."""
     return jax.random.uniform(key, (*shape, 1 + num_actions))
+
+
+def epsilon_ladder(num_envs: int, axis: str | None = None) -> jax.Array:
+    """[N]: 0.4^(1 + 7 i / (N - 1)) for environment i of N, from 0.4 to 0.0007 (Horgan et al. 2018, Ape-X).
+
+    With `axis`, the N are those of all devices and the result is this device's part.
+    """
+    here = share(num_envs, axis, "num_envs")
+    offset = 0 if axis is None else jax.lax.axis_index(axis) * here
+    index = (offset + jnp.arange(here)).astype(jnp.float32)
+    return 0.4 ** (1.0 + 7.0 * index / max(num_envs - 1, 1))
 
 
 def greedy_action(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxrl.algorithm import num_iterations
 from jaxrl.components import prioritized
 from jaxrl.components.axis import share
-from jaxrl.components.replay import Batch, Replay, Ring, ring_of, uniform_items, windows
+from jaxrl.components.replay import Replay, Ring, ring_of, uniform_items, windows
 from jaxrl.components.schedules import fraction_done, linear
 from jaxrl.envs.registry import as_environment
 from jaxrl.metrics import Metrics
@@ -18,7 +18,7 @@ from jaxrl.pytree import Scalar, converted, dataclass, hyperparameter, static
 
 L = TypeVar("L")
 
-Update = Callable[[jax.Array, L, Batch, jax.Array], tuple[L, jax.Array, Metrics]]
+Update = Callable[[jax.Array, L, Any, jax.Array], tuple[L, jax.Array, Metrics]]
 """`update(key, learner, batch, count) -> (learner, errors [B], metrics)`; `count` [] numbers the gradient steps of a
 run from 0, and the absolute errors decide how often a prioritized replay draws these transitions again."""
 
@@ -31,16 +31,16 @@ class OffPolicySettings:
     """
 
     env: Any = converted(as_environment)
-    num_envs: int = static(8, minimum=1)
+    num_envs: int = static(10, minimum=1)
     """N, over all devices."""
-    num_steps: int = static(4, minimum=1)
+    num_steps: int = static(1, minimum=1)
     """T, between two phases of learning."""
-    num_updates: int = static(8, minimum=1)
+    num_updates: int = static(3, minimum=1)
     """Gradient steps in each phase of learning."""
     total_steps: int = static(100_000, minimum=1)
-    batch_size: int = static(64, minimum=1)
+    batch_size: int = static(128, minimum=1)
     """B, over all devices."""
-    replay_capacity: int = static(10_000, minimum=1)
+    replay_capacity: int = static(50_000, minimum=1)
     """Transitions kept, over all devices; held to whole rollouts."""
     learning_starts: int = static(1_000, minimum=0)
     """Environment steps before the first gradient step."""
@@ -64,31 +64,61 @@ def ring_for(agent: OffPolicySettings) -> Ring:
     return ring_of(capacity, share(agent.num_envs, agent.axis, "num_envs"), agent.num_steps)
 
 
-def learn_from_replay(  # what a phase of learning is made of
+class Source(NamedTuple):
+    """What a phase of learning draws from."""
+
+    draw: Callable[[jax.Array, tuple[int, ...]], jax.Array]
+    """`draw(key, shape)`: items drawn uniformly, int32."""
+    batch: Callable[[jax.Array], Any]
+    """`batch(items [B])`: what is learned from, with a field `weight` [B] of ones."""
+    num_items: jax.Array
+    """int32 []: how many items can be drawn."""
+    iterations_before: int
+    """Iterations before the first that learns."""
+
+
+def learn_from_replay(
     agent: Any, key: jax.Array, learner: L, replay: Replay, iteration: jax.Array, update: Update[L]
 ) -> tuple[L, Replay, Metrics]:
-    """`num_updates` gradient steps on draws from the replay; nothing before `learning_starts`.
+    """`num_updates` gradient steps on n-step windows; nothing before `learning_starts`."""
+    ring = ring_for(agent)
+    source = Source(
+        draw=lambda key, shape: uniform_items(key, ring, iteration, shape),
+        batch=lambda items: windows(replay.rows, ring, items, iteration, agent.discount, agent.n_step),
+        num_items=ring.num_filled(iteration) * ring.num_envs,
+        iterations_before=iterations_before(agent),
+    )
+    learner, priorities, metrics = learn_from(agent, key, (learner, replay.priorities), source, iteration, update)
+    return learner, Replay(replay.rows, priorities), metrics
+
+
+def iterations_before(agent: Any) -> int:
+    """The first iteration that learns is the one that ends `learning_starts` environment steps."""
+    return max(0, -(-agent.learning_starts // agent.steps_per_iteration) - 1)
+
+
+def learn_from(
+    agent: Any, key: jax.Array, learns: tuple[L, Any], source: Source, iteration: jax.Array, update: Update[L]
+) -> tuple[L, Any, Metrics]:
+    """`num_updates` gradient steps on batches from `source`; `learns` are the learner and the priorities, or None.
 
     The branch depends on the iteration alone, so that under `vmap` it stays a branch, and it returns the learner and
     the priorities but not the rows, which it only reads. Metrics weigh nothing while there was no learning.
     """
-    ring, iterations_before = ring_for(agent), max(0, -(-agent.learning_starts // agent.steps_per_iteration) - 1)
     draw_key, update_key = jax.random.split(key)
     batch_size = share(agent.batch_size, agent.axis, "batch_size")
-    count = (iteration - iterations_before) * agent.num_updates + jnp.arange(agent.num_updates, dtype=jnp.int32)
+    steps = jnp.arange(agent.num_updates, dtype=jnp.int32)
+    count = (iteration - source.iterations_before) * agent.num_updates + steps
 
     def learn(learner: L, priorities: Any) -> tuple[L, Any, Metrics]:
         shape = (agent.num_updates, batch_size)
-        if agent.prioritized:
-            draws = jax.random.uniform(draw_key, shape)
-        else:
-            draws = uniform_items(draw_key, ring, iteration, shape)
+        draws = jax.random.uniform(draw_key, shape) if agent.prioritized else source.draw(draw_key, shape)
 
         def one_update(carry: tuple[L, Any], inputs: Any) -> tuple[tuple[L, Any], Metrics]:
             learner, priorities = carry
             update_key, draws, count = inputs
-            items, weight = _drawn(agent, ring, priorities, draws, iteration)
-            batch = windows(replay.rows, ring, items, iteration, agent.discount, agent.n_step)
+            items, weight = _drawn(agent, source, priorities, draws, iteration)
+            batch = source.batch(items)
             if weight is not None:
                 batch = replace(batch, weight=weight)
             learner, errors, metrics = update(update_key, learner, batch, count)
@@ -101,22 +131,20 @@ def learn_from_replay(  # what a phase of learning is made of
         (learner, priorities), metrics = jax.lax.scan(one_update, (learner, priorities), inputs)
         return learner, priorities, jax.tree.map(lambda leaf: leaf.sum(axis=0), metrics)
 
-    no_metrics = jax.eval_shape(learn, learner, replay.priorities)[2]
+    no_metrics = jax.eval_shape(learn, *learns)[2]
 
     def wait(learner: L, priorities: Any) -> tuple[L, Any, Metrics]:
         return learner, priorities, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), no_metrics)
 
-    learner, priorities, metrics = jax.lax.cond(iteration >= iterations_before, learn, wait, learner, replay.priorities)
-    return learner, Replay(replay.rows, priorities), metrics
+    return jax.lax.cond(iteration >= source.iterations_before, learn, wait, *learns)
 
 
 def _drawn(
-    agent: Any, ring: Ring, priorities: Any, draws: jax.Array, iteration: jax.Array
+    agent: Any, source: Source, priorities: Any, draws: jax.Array, iteration: jax.Array
 ) -> tuple[jax.Array, jax.Array | None]:
     """The items of a batch [B], and their importance weights where they were not drawn alike."""
     if not agent.prioritized:
         return draws, None
     items, probabilities = prioritized.sample(priorities, draws)
     exponent = linear(agent.importance_exponent, 1.0, fraction_done(iteration, num_iterations(agent)))
-    num_items = ring.num_filled(iteration) * ring.num_envs
-    return items, prioritized.importance_weights(probabilities, num_items, exponent, agent.axis)
+    return items, prioritized.importance_weights(probabilities, source.num_items, exponent, agent.axis)

@@ -156,6 +156,11 @@ class RecurrentQNetwork(nn.Module):
         outputs, memory = self.recurrent_core(self.encoder(obs), first, memory)
         return self.head(outputs), memory
 
+    def unroll(self, obs: Any, first: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
+        """As a call, but with the memory after every step, [T, N, ...]."""
+        outputs, memories, _ = self.recurrent_core.unroll(self.encoder(obs), first, memory)
+        return self.head(outputs), memories
+
     def step(self, obs: Any, memory: Memory) -> tuple[jax.Array, Memory]:
         """(Q [..., A], memory) after one step, with any leading axes; the caller resets the memory."""
         outputs, memory = self.recurrent_core.step(self.encoder(obs), memory)

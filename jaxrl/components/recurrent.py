@@ -49,17 +49,22 @@ class RecurrentCore(nn.Module):
         `features` is [T, N, F], `memory` [N, ...] is that before the first step. `first` [T, N] says where an episode
         starts: there the memory is reset before the core reads the features.
         """
+        outputs, _, memory = self.unroll(features, first, memory)
+        return outputs, memory
+
+    def unroll(self, features: jax.Array, first: jax.Array, memory: Memory) -> tuple[jax.Array, Memory, Memory]:
+        """As a call, and between its two results the memory after every step, [T, N, ...]."""
         inputs = self.input_layer(features)
         fresh = initial_memory(self.kind, self.hidden_size, first.shape[1:])
 
-        def advance(memory: Memory, row: tuple[jax.Array, jax.Array]) -> tuple[Memory, jax.Array]:
+        def advance(memory: Memory, row: tuple[jax.Array, jax.Array]) -> tuple[Memory, Memory]:
             inputs, first = row
             memory = jax.tree.map(lambda new, old: jnp.where(first[..., None], new, old), fresh, memory)
             memory = self._cell(inputs, memory)
-            return memory, self._output(memory)
+            return memory, memory
 
-        memory, outputs = jax.lax.scan(advance, memory, (inputs, first))
-        return outputs, memory
+        memory, memories = jax.lax.scan(advance, memory, (inputs, first))
+        return self._output(memories), memories, memory
 
     def step(self, features: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
         """One step, with any leading axes; the caller resets the memory."""

@@ -43,18 +43,21 @@ if TYPE_CHECKING:
     from jaxrl.algorithms.value_based.iqn import IQN
     from jaxrl.algorithms.value_based.munchausen_dqn import MunchausenDQN
     from jaxrl.algorithms.value_based.qr_dqn import QRDQN
+    from jaxrl.algorithms.value_based.r2d2 import R2D2
     from jaxrl.algorithms.value_based.rainbow import Rainbow
 
 AnyDQN: TypeAlias = "DQN | C51 | QRDQN | IQN | MunchausenDQN | Rainbow"
 """The family."""
+AnyLearner: TypeAlias = "AnyDQN | R2D2"
+"""The family, and its recurrent relative: the two share how parameters are updated."""
 
 
 @dataclass
 class QSettings(OffPolicySettings):
     """The fields of the whole family, besides those of every algorithm with a replay."""
 
-    hidden_sizes: tuple[int, ...] = static((128, 128), minimum=1)
-    activation: str = static("relu")
+    hidden_sizes: tuple[int, ...] = static((64, 64), minimum=1)
+    activation: str = static("silu")
     layer_norm: bool = static(False)
     torso: nn.Module | None = static(None)
     """A network of your own from observations to features, in place of the one chosen for the observation space."""
@@ -66,19 +69,19 @@ class QSettings(OffPolicySettings):
     """Explore by noise on the weights instead of epsilon-greedily."""
     noisy_sigma: float = static(0.5)
     """sigma_0: the noise at the beginning, in units of 1 / sqrt(inputs of a layer)."""
-    target_period: int = static(100, minimum=1)
+    target_period: int = static(1, minimum=1)
     """Gradient steps between two moves of the target network."""
     anneal_learning_rate: bool = static(False)
     """Linearly, to 0 at the last iteration."""
 
-    learning_rate: Scalar = hyperparameter(5e-4, minimum=0)
+    learning_rate: Scalar = hyperparameter(1e-3, minimum=0)
     adam_epsilon: Scalar = hyperparameter(1e-5, above=0)
     max_grad_norm: Scalar | None = hyperparameter(10.0, above=0)
-    target_rate: Scalar = hyperparameter(1.0, above=0, maximum=1)
-    """How far the target network moves: 1 copies; less is Polyak averaging, for which the period is best 1."""
+    target_rate: Scalar = hyperparameter(5e-3, above=0, maximum=1)
+    """How far the target network moves: a small part at every step (Polyak averaging), or 1, a copy, now and then."""
     exploration_start: Scalar = hyperparameter(1.0, minimum=0, maximum=1)  # epsilon
     exploration_end: Scalar = hyperparameter(0.05, minimum=0, maximum=1)
-    exploration_fraction: Scalar = hyperparameter(0.3, above=0, maximum=1)
+    exploration_fraction: Scalar = hyperparameter(0.5, above=0, maximum=1)
     """The part of the run in which epsilon goes from start to end."""
 
 
@@ -123,14 +126,19 @@ def init(agent: AnyDQN, key: jax.Array) -> State:
     params_key, world_key = jax.random.split(key)
     world = begin(own_key(world_key, agent.axis), environments(agent))
     params = init_network(agent.network, params_key, jax.tree.map(lambda leaf: leaf[0], world.obs))
-    learner = Learner(
+    learner = new_learner(agent, params, world.obs)
+    steps = step_shapes(world.obs, agent.env.action_space)
+    return State(learner, empty_replay(ring_for(agent), steps, prioritized=agent.prioritized), world)
+
+
+def new_learner(agent: AnyLearner, params: Any, obs: Any) -> Learner:
+    """The target network is a copy; statistics, if any, are of observations like `obs`."""
+    return Learner(
         params=params,
         target_params=params,
         opt_state=optimizer(agent, jnp.int32(0)).init(params),
-        observation_stats=RunningStats.of(world.obs) if agent.normalize_observations else None,
+        observation_stats=RunningStats.of(obs) if agent.normalize_observations else None,
     )
-    steps = step_shapes(world.obs, agent.env.action_space)
-    return State(learner, empty_replay(ring_for(agent), steps, prioritized=agent.prioritized), world)
 
 
 def step(agent: AnyDQN, key: jax.Array, state: State, iteration: jax.Array) -> tuple[State, Metrics]:
@@ -165,7 +173,7 @@ def collect(agent: AnyDQN, key: jax.Array, state: State, iteration: jax.Array) -
 
 
 def update(  # what a gradient step depends on
-    agent: AnyDQN, key: jax.Array, learner: Learner, batch: Batch, count: jax.Array, iteration: jax.Array
+    agent: AnyLearner, key: jax.Array, learner: Learner, batch: Any, count: jax.Array, iteration: jax.Array
 ) -> tuple[Learner, jax.Array, Metrics]:
     """Gradient step number `count` of the run, on one batch; also how wrong each prediction was [B]."""
     if learner.observation_stats is not None:
@@ -209,13 +217,13 @@ def environments(agent: QSettings) -> VectorEnvironment:
     return vectorize(agent.env, share(agent.num_envs, agent.axis, "num_envs"))
 
 
-def epsilon(agent: AnyDQN, iteration: jax.Array) -> jax.Array:
+def epsilon(agent: AnyLearner, iteration: jax.Array) -> jax.Array:
     """The probability of a random action in this iteration."""
     fraction = fraction_done(iteration, num_iterations(agent)) / agent.exploration_fraction
     return linear(agent.exploration_start, agent.exploration_end, fraction)
 
 
-def optimizer(agent: AnyDQN, iteration: jax.Array) -> optax.GradientTransformation:
+def optimizer(agent: AnyLearner, iteration: jax.Array) -> optax.GradientTransformation:
     """Adam at this iteration's learning rate, after clipping by global norm."""
     rate = agent.learning_rate
     if agent.anneal_learning_rate:
