@@ -78,18 +78,28 @@ class IQN(QSettings):
 
     def loss(self, params: Any, target_params: Any, batch: Batch, key: jax.Array) -> Losses:
         """The quantile Huber loss of each window [B]."""
-        online_key, target_key, selector_key, fractions_key, target_fractions_key = jax.random.split(key, 5)
-        selecting_params = params if self.double else target_params
-        selector = q_learning.outputs(self, selecting_params, batch.next_obs, selector_key)
-        next_action = greedy_action(self.to_values(selector), action_mask(batch.next_obs))
-
+        online_key, target_key, selector_key, fractions_key = jax.random.split(key, 4)
         batch_size = batch.reward.shape[0]
-        target_fractions = jax.random.uniform(target_fractions_key, (batch_size, self.num_target_fractions))
+        fractions, target_fractions, selector_fractions = (
+            drawn_fractions(key, batch_size, num)
+            for key, num in zip(
+                jax.random.split(fractions_key, 3),
+                (self.num_fractions, self.num_target_fractions, self.num_acting_fractions),
+                strict=True,
+            )
+        )
+        selector = q_learning.outputs(
+            self, params if self.double else target_params, batch.next_obs, selector_key, selector_fractions
+        )
+        next_action = greedy_action(self.to_values(selector), action_mask(batch.next_obs))
         next_quantiles = q_learning.outputs(self, target_params, batch.next_obs, target_key, target_fractions)
         target = quantile_targets(batch.reward, batch.discount, losses.pick(next_quantiles, next_action))
-
-        fractions = jax.random.uniform(fractions_key, (batch_size, self.num_fractions))
         outputs = q_learning.outputs(self, params, batch.obs, online_key, fractions)
         quantiles = losses.pick(outputs, batch.action)
         loss = quantile_huber_loss(quantiles, fractions, jax.lax.stop_gradient(target), self.huber_delta)
         return Losses(loss, loss, self.to_values(quantiles))
+
+
+def drawn_fractions(key: jax.Array, batch_size: int, num_fractions: int) -> jax.Array:
+    """U(0, 1), [B, num_fractions]: fractions of its own for each transition."""
+    return jax.random.uniform(key, (batch_size, num_fractions))
