@@ -63,6 +63,10 @@ TASKS = (
     Task("recurrent_ppo", "MemoryChain-bsuite", 8, 500_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("ppo", "MemoryChain-bsuite", 8, 500_000, 0.2, "a control: gymnax-blines, PPO without memory: about 0", True),
     Task("recurrent_ppo", "CartPoleNoVel-v1", 8, 500_000, 450, "rl-baselines3-zoo, PPO with an LSTM: 500 at 100k"),
+    Task("pqn", "CartPole-v1", 8, 500_000, 475, "Gymnasium's threshold; purejaxql, PQN: about 500 at 500k"),
+    Task("pqn", "Breakout-MinAtar", 4, 2_000_000, 15, "gymnax-blines, PPO: 16.6 at 960k steps, sampled actions"),
+    Task("recurrent_pqn", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
+    Task("pqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
 )
 
 

@@ -120,15 +120,13 @@ def test_the_loss_is_half_the_squared_error_of_the_actions_taken() -> None:
 
 
 def test_learning_sees_the_values_by_which_it_acted() -> None:
-    """Without exploration every action is the best one of the values computed anew; not so if a flag is forgotten."""
-    pqn, state, _ = _collected("RecurrentPQN", 9, memory_size=8)
-    greedy = replace(pqn, exploration_start=0.0, exploration_end=0.0)
-    rollout = _rollout(greedy, state, 0)
-    batch = _prepared(greedy, state, rollout)
-    q = jax.jit(greedy.action_values)
-    acted_on, unreset = (q(state.learner.params, each) for each in (batch, replace(batch, first=batch.first & False)))
-    np.testing.assert_array_equal(acted_on.argmax(axis=-1), batch.action)
-    assert np.abs(unreset - acted_on).max() > 1e-3
+    pqn, state, rollout = _collected("RecurrentPQN", 9, memory_size=8)
+    params, batch = state.learner.params, _prepared(pqn, state, rollout)
+    acted_on, _ = pqn.network.apply(params, rollout.obs, rollout.memory, method="step")
+    q = jax.jit(pqn.action_values)
+    np.testing.assert_allclose(q(params, batch), np.swapaxes(acted_on, 0, 1), atol=1e-5)
+    for wrong in (replace(batch, first=batch.first & False), replace(batch, memory=batch.memory + 0.5)):
+        assert not np.allclose(q(params, wrong), np.swapaxes(acted_on, 0, 1), atol=1e-3)
 
 
 def test_epsilon_falls_as_told_and_is_how_often_actions_are_random() -> None:
