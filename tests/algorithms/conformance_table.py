@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,20 @@ import jaxrl
 from jaxrl.algorithms.policy_gradient.a2c import A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO
 from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO
-from jaxrl.algorithms.value_based import q_learning
+from jaxrl.algorithms.value_based import iqn, q_learning
+from jaxrl.algorithms.value_based.c51 import C51
 from jaxrl.algorithms.value_based.dqn import DQN
+from jaxrl.algorithms.value_based.iqn import IQN
+from jaxrl.algorithms.value_based.munchausen_dqn import MunchausenDQN
 from jaxrl.algorithms.value_based.pqn import PQN
+from jaxrl.algorithms.value_based.qr_dqn import QRDQN
+from jaxrl.algorithms.value_based.r2d2 import R2D2
+from jaxrl.algorithms.value_based.rainbow import Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN
 from jaxrl.components.off_policy import ring_for
+from jaxrl.components.recurrent import by_environment
 from jaxrl.components.replay import windows
+from jaxrl.components.sequences import sequences_at
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class Row:
     """(algorithm, learner, batch) -> learner: one update of it on a batch that is the same however it is cut."""
     batch: Callable[[Any, Any], tuple[Any, int]]
     """(algorithm, state) -> a batch to update on, and the axis along which it is cut over devices."""
+    unused: tuple[str, ...] = ()
+    """Hyperparameters that another setting of the row switches off."""
 
 
 SMALL: dict[str, Any] = {"num_envs": 8, "num_steps": 8, "total_steps": 640, "hidden_sizes": (8,)}
@@ -83,6 +94,26 @@ def _q_update(agent: Any, learner: Any, batch: Any) -> Any:
     return q_learning.update(agent, jax.random.key(4), learner, batch, jnp.int32(0), jnp.int32(0))[0]
 
 
+def _iqn_update(agent: Any, learner: Any, batch: Any) -> Any:
+    # The same fractions for each transition, so that they do not depend on the device that it lies on.
+    def drawn(key: Any, batch_size: int, num_fractions: int) -> Any:
+        return jnp.broadcast_to(jax.random.uniform(key, (num_fractions,)), (batch_size, num_fractions))
+
+    with mock.patch.object(iqn, "drawn_fractions", drawn):
+        return _q_update(agent, learner, batch)
+
+
+def _r2d2_batch(agent: Any, state: Any) -> tuple[Any, int]:
+    # Sequences first, as the other leaves have them: so all are cut along one axis.
+    batch = sequences_at(state.replay, agent.sequences, jnp.arange(8, 16))
+    return replace(by_environment(replace(batch, memory=(), weight=())), memory=batch.memory, weight=batch.weight), 0
+
+
+def _r2d2_update(agent: Any, learner: Any, batch: Any) -> Any:
+    rows = by_environment(replace(batch, memory=(), weight=()))
+    return _q_update(agent, learner, replace(rows, memory=batch.memory, weight=batch.weight))
+
+
 def _pqn_batch(pqn: Any, state: Any) -> tuple[Any, int]:
     _, rollout, _ = pqn.collect(jax.random.key(3), state, 0)
     memory = (state.world.memory,) if isinstance(pqn, RecurrentPQN) else ()
@@ -122,8 +153,18 @@ REPLAY: dict[str, Any] = {
 Q: dict[str, Any] = {**REPLAY, "double": True, "dueling": True, "target_rate": 0.5, "max_grad_norm": 1e-4}
 
 
-def _q_row(name: str, algorithm: Any, env: str, **fields: Any) -> Row:
-    return Row(name, lambda: algorithm(jaxrl.make(env), **SMALL, **Q, **fields), _q_update, _q_batch)
+def _q_row(name: str, algorithm: Any, unused: tuple[str, ...] = (), **fields: Any) -> Row:
+    def build() -> Any:
+        return algorithm(jaxrl.make("CartPole-v1"), **{**SMALL, **Q, **fields})
+
+    return Row(name, build, _iqn_update if algorithm is IQN else _q_update, _q_batch, unused)
+
+
+R2: dict[str, Any] = {**Q, "burn_in": 4, "trace_length": 8, "memory_size": 8, "huber_delta": 1e-2}
+
+
+def _r2d2_row(name: str, **fields: Any) -> Row:
+    return Row(name, lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2, **fields), _r2d2_update, _r2d2_batch)
 
 
 ROWS = [
@@ -135,5 +176,19 @@ ROWS = [
     _row("pqn", PQN, "CartPole-v1", **FULL_PQN),
     _row("recurrent_pqn", RecurrentPQN, "CartPole-v1", **FULL_PQN, memory_size=8),
     _row("recurrent_pqn_lstm", RecurrentPQN, "CartPole-v1", **FULL_PQN, memory_size=8, core="lstm"),
-    _q_row("dqn", DQN, "CartPole-v1", huber_delta=1e-2),
+    _q_row("dqn", DQN, huber_delta=1e-2),
+    _q_row("c51", C51, num_atoms=5),
+    _q_row("qr_dqn", QRDQN, num_quantiles=4, huber_delta=1e-2),
+    _q_row("iqn", IQN, num_fractions=3, num_target_fractions=4, num_acting_fractions=2, huber_delta=1e-2),
+    _q_row("munchausen_dqn", MunchausenDQN, double=False, n_step=1, huber_delta=1e-2, bonus_min=-1e-3),
+    _q_row(
+        "rainbow",
+        Rainbow,
+        noisy=True,
+        num_atoms=5,
+        huber_delta=1.0,
+        unused=("huber_delta", "exploration_start", "exploration_end", "exploration_fraction"),
+    ),
+    _r2d2_row("r2d2", core="gru"),
+    _r2d2_row("r2d2_lstm", core="lstm"),
 ]

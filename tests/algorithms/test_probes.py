@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.algorithms.value_based.dqn import DQN
 from jaxrl.envs import probes
 from jaxrl.pytree import Scalar, hyperparameter, static
 from jaxrl.pytree import dataclass as pytree_dataclass
@@ -139,6 +140,31 @@ PQN: dict[str, Any] = {
     "max_grad_norm": None,
     "reward_scale": 1.0,
 }
+# n-step targets, so that few moves of the target network carry a value of 50.
+Q: dict[str, Any] = {
+    "num_envs": 16,
+    "num_steps": 8,
+    "num_updates": 16,
+    "total_steps": 16_384,
+    "n_step": 5,
+    "target_period": 10,
+    "target_rate": 1.0,
+    "batch_size": 64,
+    "hidden_sizes": (32,),
+    "learning_rate": 5e-3,
+    "anneal_learning_rate": True,
+    "max_grad_norm": None,
+}
+RANGE: dict[str, Any] = {"value_min": -2.0, "value_max": 60.0, "num_atoms": 63}
+
+
+def _family(name: str, algorithm: Any, **fields: Any) -> Learns:
+    def value(agent: Any, params: Any, obs: jax.Array) -> jax.Array:
+        return agent.to_values(agent.network.apply(params, obs)).max(axis=-1)
+
+    return Learns(name, lambda env: algorithm(env, **{**Q, **fields}), False, value)
+
+
 CASES = [
     Learns("ppo", lambda env: jaxrl.PPO(env, **PPO), False, _critic),
     Learns("ppo_continuous", lambda env: jaxrl.PPO(env, **PPO), True, _critic),
@@ -159,6 +185,13 @@ CASES = [
         False,
         _recurrent_best_q,
     ),
+    _family("dqn", DQN),
+    _family("c51", jaxrl.C51, **RANGE),
+    _family("qr_dqn", jaxrl.QRDQN, num_quantiles=8),
+    _family("iqn", jaxrl.IQN, num_fractions=8, num_target_fractions=8, num_acting_fractions=8, num_cosines=8),
+    # Its values have the policy's entropy in them, which its temperature keeps small.
+    _family("munchausen_dqn", jaxrl.MunchausenDQN, n_step=1, target_period=4),
+    _family("rainbow", jaxrl.Rainbow, **RANGE),
 ]
 EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 # The observations that each probe shows.
