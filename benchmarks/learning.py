@@ -52,6 +52,8 @@ class Task(NamedTuple):
         return [f"algorithm={self.algorithm}", f"env={self.env}", f"seeds={self.seeds}", *self.settings]
 
 
+ZOO_DQN = "rl-baselines3-zoo, DQN: 500 at 50k steps"
+NOISY = ("algorithm.noisy=true", "algorithm.total_steps=200_000")
 TASKS = (
     Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
     Task("a2c", "CartPole-v1", 8, 500_000, 450, "rl-baselines3-zoo, A2C: 500 at 500k steps"),
@@ -64,9 +66,27 @@ TASKS = (
     Task("ppo", "MemoryChain-bsuite", 8, 500_000, 0.2, "a control: gymnax-blines, PPO without memory: about 0", True),
     Task("recurrent_ppo", "CartPoleNoVel-v1", 8, 500_000, 450, "rl-baselines3-zoo, PPO with an LSTM: 500 at 100k"),
     Task("pqn", "CartPole-v1", 8, 500_000, 475, "Gymnasium's threshold; purejaxql, PQN: about 500 at 500k"),
-    Task("pqn", "Breakout-MinAtar", 4, 2_000_000, 15, "gymnax-blines, PPO: 16.6 at 960k steps, sampled actions"),
+    Task("pqn", "Breakout-MinAtar", 8, 2_000_000, 12, "gymnax-blines, PPO: 16.6 at 960k steps, sampled actions"),
     Task("recurrent_pqn", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("pqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
+    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN),
+    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.double=true",)),
+    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.dueling=true",)),
+    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.n_step=3",)),
+    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.prioritized=true",)),
+    Task("dqn", "CartPole-v1", 8, 200_000, 450, ZOO_DQN, settings=NOISY),
+    Task("c51", "CartPole-v1", 8, 200_000, 450, "CleanRL, C51: 481 to 491 at 500k"),
+    Task("qr_dqn", "CartPole-v1", 8, 100_000, 450, "rl-baselines3-zoo, QR-DQN: 500 at 50k"),
+    Task("iqn", "CartPole-v1", 8, 100_000, 450, "Rejax's budget for DQN and IQN"),
+    Task("munchausen_dqn", "CartPole-v1", 8, 100_000, 450, "as DQN"),
+    Task("rainbow", "CartPole-v1", 8, 200_000, 450, "as C51"),
+    Task("dqn", "Acrobot-v1", 8, 100_000, -95, "rl-baselines3-zoo, DQN: -76.6 at 100k; CleanRL -91.5 at 500k"),
+    Task("qr_dqn", "MountainCar-v0", 8, 120_000, -130, "rl-baselines3-zoo: DQN -101, QR-DQN -106 at 120k"),
+    Task("dqn", "Catch-bsuite", 8, 100_000, 0.95, "1.0 is the most there is"),
+    Task("dqn", "DeepSea-bsuite", 8, 50_000, 0.6, "0.99 in most of the seeds; size 10, explored by noise on the weights"),
+    Task("dqn", "DeepSea-bsuite", 8, 50_000, 0.3, "a control: epsilon-greedily", True, ("algorithm.noisy=false",)),
+    Task("r2d2", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
+    Task("dqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
 )
 
 

@@ -13,6 +13,7 @@ from jaxrl.algorithms.policy_gradient.a2c import A2C as A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO as PPO
 from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO as RecurrentPPO
 from jaxrl.algorithms.value_based.c51 import C51 as C51
+from jaxrl.algorithms.value_based.dqn import DQN as DQN
 from jaxrl.algorithms.value_based.iqn import IQN as IQN
 from jaxrl.algorithms.value_based.munchausen_dqn import MunchausenDQN as MunchausenDQN
 from jaxrl.algorithms.value_based.pqn import PQN as PQN
