@@ -83,7 +83,7 @@ TASKS = (
     Task("dqn", "Acrobot-v1", 8, 100_000, -95, "rl-baselines3-zoo, DQN: -76.6 at 100k; CleanRL -91.5 at 500k"),
     Task("qr_dqn", "MountainCar-v0", 8, 120_000, -130, "rl-baselines3-zoo: DQN -101, QR-DQN -106 at 120k"),
     Task("dqn", "Catch-bsuite", 8, 100_000, 0.95, "1.0 is the most there is"),
-    Task("dqn", "DeepSea-bsuite", 8, 50_000, 0.6, "0.99 in most of the seeds; size 10, explored by noise on the weights"),
+    Task("dqn", "DeepSea-bsuite", 8, 50_000, 0.6, "0.99 in most seeds; size 10, explored by noisy weights"),
     Task("dqn", "DeepSea-bsuite", 8, 50_000, 0.3, "a control: epsilon-greedily", True, ("algorithm.noisy=false",)),
     Task("r2d2", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("dqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
