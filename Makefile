@@ -4,6 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+SCRIPT ?= ppo_cartpole
 EXTRA ?=
 WORKERS ?= 2
 
@@ -19,7 +20,7 @@ help:
 	@echo "make test      install the development tools, then lint, type check and run the tests"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make learning  the learning table of benchmarks/ (an hour on two cores)"
-	@echo "make bench     the speed table of benchmarks/"
+	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo_cartpole, value_based or replay"
 	@echo "make clean     remove .venv and every cache"
 
 train: $(VENV)/.installed
@@ -37,7 +38,7 @@ learning: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/learning.py $(ARGS)
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/ppo_cartpole.py $(ARGS)
+	$(BIN)/python benchmarks/$(SCRIPT).py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
