@@ -47,6 +47,8 @@ def train(library: str, settings: dict, seed: int, total_steps: int) -> tuple[ob
 def main() -> None:
     settings = json.loads(sys.argv[1])
     library = settings["library"]
+    if library == "sb3":  # networks this small gain nothing from more, and lose much where other work shares the cores
+        import_module("torch").set_num_threads(1)
     warm_up = settings["learning_starts"] + 100 * settings["num_envs"]
     first, second = (train(library, settings, seed, warm_up)[1] for seed in (0, 1))
     wall, processor = [], []
