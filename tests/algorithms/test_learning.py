@@ -37,6 +37,8 @@ def _greedy_returns(algorithm: str, env: str, seeds: int, *words: str) -> np.nda
         ("ppo", "Pendulum-v1", 8, -200),  # zoo -172
         ("ppo", "Catch-bsuite", 8, 0.95),  # optimum 1
         ("recurrent_ppo", "MemoryChain-bsuite", 8, 0.9),  # optimum 1
+        ("pqn", "CartPole-v1", 8, 475),  # purejaxql about 500
+        ("recurrent_pqn", "MemoryChain-bsuite", 4, 0.9),  # optimum 1
     ],
 )
 def test_learns(algorithm: str, env: str, seeds: int, threshold: float) -> None:
