@@ -53,9 +53,8 @@ def _flat(
     rule: optax.GradientTransformation, learning_rate: Scalar, max_grad_norm: Scalar | None, axis: str | None
 ) -> optax.GradientTransformation:
     # Neither the axis nor the limit changes the state's structure, so that a state fits any number of devices.
-    limit = float("inf") if max_grad_norm is None else max_grad_norm
-    steps = [_average_over(axis), optax.clip_by_global_norm(limit), rule, optax.scale(-learning_rate)]
-    return optax.flatten(optax.chain(*steps))
+    clip = optax.identity() if max_grad_norm is None else optax.clip_by_global_norm(max_grad_norm)
+    return optax.flatten(optax.chain(_average_over(axis), clip, rule, optax.scale(-learning_rate)))
 
 
 def _average_over(axis: str | None) -> optax.GradientTransformation:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.components.prioritized import Priorities, clear, insert, no_priorities
-from jaxrl.components.replay import Ring, Step, replay_bytes, ring_of
+from jaxrl.components.replay import Ring, Step, replay_bytes, ring_of, uniform_below
 from jaxrl.memory import require_memory, tree_bytes
 from jaxrl.pytree import Scalar, dataclass
 
@@ -132,7 +132,7 @@ def uniform_sequences(
 ) -> jax.Array:
     """int32 `shape`: items drawn with replacement, of which there must be some; the cost is that of what is drawn."""
     num_envs = sequences.ring.num_envs
-    drawn = jax.random.randint(key, shape, 0, sequences.num_complete(iteration), jnp.int32)
+    drawn = uniform_below(key, sequences.num_complete(iteration), shape)
     oldest = jnp.maximum(iteration + 1 - sequences.num_chunks, 0)
     return sequences.place(oldest + drawn // num_envs) * num_envs + drawn % num_envs
 
