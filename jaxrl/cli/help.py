@@ -70,13 +70,14 @@ def _defaults(cls: type[Any]) -> dict[str, Any]:
 
 
 def _meanings(cls: type[Any]) -> dict[str, str]:
-    """The first sentence of the text below each field in the class's source."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    meanings = {}
-    for statement, after in itertools.pairwise(body.body):
-        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
-            continue
-        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-            meanings[f"algorithm.{statement.target.id}"] = str(after.value.value).strip().splitlines()[0]
+    """The first line of the text below each field, in the source of the class or of the one that declares it."""
+    meanings: dict[str, str] = {}
+    for declaring in reversed(cls.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(declaring))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for statement, after in itertools.pairwise(body.body):
+            if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                meanings[f"algorithm.{statement.target.id}"] = str(after.value.value).strip().splitlines()[0]
     return meanings

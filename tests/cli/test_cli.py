@@ -55,6 +55,13 @@ def test_the_help_of_train_lists_every_setting_of_the_algorithm(capsys):
     assert "jaxrl train env=Acrobot-v1 seeds=4" in text
 
 
+def test_the_help_of_train_explains_inherited_settings_too(capsys):
+    assert main(["train", "--help", "algorithm=rainbow"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"algorithm\.num_updates=\d+ +Gradient steps in each phase of learning\.", text)
+    assert re.search(r"algorithm\.dueling=true +Q = V", text)
+
+
 def test_list_names_algorithms_environments_and_what_is_tuned(capsys):
     assert main(["list"]) == 0
     text = capsys.readouterr().out
