@@ -162,11 +162,6 @@ def _q_row(name: str, algorithm: Any, unused: tuple[str, ...] = (), **fields: An
 
 R2: dict[str, Any] = {**Q, "burn_in": 4, "trace_length": 8, "memory_size": 8, "huber_delta": 1e-2}
 
-
-def _r2d2_row(name: str, **fields: Any) -> Row:
-    return Row(name, lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2, **fields), _r2d2_update, _r2d2_batch)
-
-
 ROWS = [
     _row("ppo", PPO, "CartPole-v1", **FULL),
     _row("ppo_continuous", PPO, "Pendulum-v1", **FULL),
@@ -189,6 +184,5 @@ ROWS = [
         huber_delta=1.0,
         unused=("huber_delta", "exploration_start", "exploration_end", "exploration_fraction"),
     ),
-    _r2d2_row("r2d2", core="gru"),
-    _r2d2_row("r2d2_lstm", core="lstm"),
+    Row("r2d2", lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2), _r2d2_update, _r2d2_batch),
 ]

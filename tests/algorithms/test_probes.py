@@ -15,6 +15,7 @@ import pytest
 
 import jaxrl
 from jaxrl.algorithms.value_based.dqn import DQN
+from jaxrl.components.value_losses import inverse_signed_sqrt
 from jaxrl.envs import probes
 from jaxrl.pytree import Scalar, hyperparameter, static
 from jaxrl.pytree import dataclass as pytree_dataclass
@@ -122,6 +123,10 @@ def _recurrent_best_q(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
     return algorithm.network.apply(params, obs[:, None], FIRST[:, None], memory)[0][:, 0].max(axis=-1)
 
 
+def _rescaled_best_q(algorithm: Any, params: Any, obs: jax.Array) -> jax.Array:
+    return inverse_signed_sqrt(_recurrent_best_q(algorithm, params, obs))
+
+
 COMMON: dict[str, Any] = {"num_envs": 16, "hidden_sizes": (32,), "gae_lambda": 0.95, "learning_rate": 5e-3}
 PPO: dict[str, Any] = {
     **COMMON,
@@ -184,6 +189,12 @@ CASES = [
         lambda env: jaxrl.RecurrentPQN(env, **{**PQN, "learning_rate": 1e-2}, memory_size=16),
         False,
         _recurrent_best_q,
+    ),
+    Learns(
+        "r2d2",
+        lambda env: jaxrl.R2D2(env, **{**Q, "batch_size": 32}, burn_in=2, trace_length=8, memory_size=16),
+        False,
+        _rescaled_best_q,
     ),
     _family("dqn", DQN),
     _family("c51", jaxrl.C51, **RANGE),

@@ -64,6 +64,7 @@ class R2D2(QSettings):
 
     num_steps: int = static(8, minimum=1)
     """T, between two phases of learning, and between the beginnings of two sequences."""
+    num_updates: int = static(4, minimum=1)
     burn_in: int = static(8, minimum=0)
     """Steps at the beginning of a sequence that only bring the memory up to date."""
     trace_length: int = static(16, minimum=1)  # L
