@@ -14,6 +14,7 @@ import jaxrl
 from jaxrl.algorithms.value_based.q_learning import Losses
 from jaxrl.algorithms.value_based.r2d2 import R2D2
 from jaxrl.components.replay import Step, ring_of, windows
+from jaxrl.components.rollouts import where_done
 from jaxrl.components.sequences import SequenceBatch, sequences_at
 
 B, BURN_IN, L, NUM_STEPS, GAMMA = 6, 3, 8, 2, 0.9
@@ -221,8 +222,9 @@ def test_no_gradient_goes_into_the_burn_in() -> None:
 
 @pytest.fixture(scope="module")
 def played() -> tuple[R2D2, list[Any]]:
-    """The states of the first iterations, none of which learns before the last."""
-    agent = _agent(prioritized=True, num_updates=1, batch_size=4)
+    """The states of the first iterations, none of which learns before the last; episodes are of three steps."""
+    env = jaxrl.make("MemoryChain-bsuite", memory_length=2)
+    agent = R2D2(env, **{**SMALL, "num_updates": 1, "batch_size": 4})
     step = jax.jit(agent.step)
     states = [agent.init(jax.random.key(0))]
     for i in range(agent.sequences.span):
@@ -241,13 +243,17 @@ def test_learning_waits_for_the_first_sequence(played: tuple[R2D2, list[Any]]) -
 def test_what_is_stored_is_the_memory_that_it_acted_with(played: tuple[R2D2, list[Any]]) -> None:
     agent, states = played
     batch = sequences_at(states[-1].replay, agent.sequences, jnp.arange(B))  # from the first chunk on
-    params, chunks = states[0].learner.params, agent.sequences.span - 1
-    rows = chunks * NUM_STEPS
-    _, memory = agent.network.apply(params, batch.obs[:rows], batch.first[:rows], batch.memory)
-    ended = (batch.terminated | batch.truncated)[rows - 1]
-    for found, stored in zip(jax.tree.leaves(memory), jax.tree.leaves(states[-1].replay.memory), strict=True):
-        np.testing.assert_allclose(stored[chunks], jnp.where(ended[:, None], 0.0, found), rtol=1e-5, atol=1e-6)
-        assert (stored[chunks] != 0).any()
+    memory, fresh = batch.memory, agent.network.initial_memory((B,))
+    for chunk in range(1, agent.sequences.span):
+        rows = slice((chunk - 1) * NUM_STEPS, chunk * NUM_STEPS)
+        network, params = agent.network, states[0].learner.params
+        _, memory = network.apply(params, batch.obs[rows], batch.first[rows], memory)
+        ended = (batch.terminated | batch.truncated)[rows][-1]
+        assert ended.all() == (chunk == 3)  # an episode of three steps ends with a chunk of two
+        memory = where_done(ended, fresh, memory)
+        for found, stored in zip(jax.tree.leaves(memory), jax.tree.leaves(states[-1].replay.memory), strict=True):
+            np.testing.assert_allclose(stored[chunk], found, rtol=1e-5, atol=1e-6)
+            assert (stored[chunk] != 0).any() or chunk == 3
 
 
 def test_an_error_says_what_to_change() -> None:
