@@ -81,7 +81,7 @@ TASKS = (
     Task("munchausen_dqn", "CartPole-v1", 8, 100_000, 450, "as DQN"),
     Task("rainbow", "CartPole-v1", 8, 200_000, 450, "as C51"),
     Task("dqn", "Acrobot-v1", 8, 100_000, -95, "rl-baselines3-zoo, DQN: -76.6 at 100k; CleanRL -91.5 at 500k"),
-    Task("qr_dqn", "MountainCar-v0", 8, 120_000, -130, "rl-baselines3-zoo: DQN -101, QR-DQN -106 at 120k"),
+    Task("dqn", "MountainCar-v0", 8, 120_000, -130, "rl-baselines3-zoo: DQN -101, QR-DQN -106 at 120k"),
     Task("dqn", "Catch-bsuite", 8, 100_000, 0.95, "1.0 is the most there is"),
     Task("dqn", "DeepSea-bsuite", 8, 50_000, 0.6, "0.99 in most seeds; size 10, explored by noisy weights"),
     Task("dqn", "DeepSea-bsuite", 8, 50_000, 0.3, "a control: epsilon-greedily", True, ("algorithm.noisy=false",)),

@@ -26,6 +26,8 @@ class ActionHead(nn.Module):
     hidden_sizes: tuple[int, ...] = ()
     """Layers before the last one, in each stream."""
     activation: str = "relu"
+    gain: float = 1.0
+    """Of the last layer's first weights: how far apart action values are before anything is learned."""
 
     def setup(self) -> None:
         """The streams."""
@@ -43,7 +45,7 @@ class ActionHead(nn.Module):
         return values[..., 0] if self.num_atoms is None else values
 
     def _stream(self, num_outputs: int) -> nn.Module:
-        last = linear(num_outputs, 1.0, self.noisy_sigma)
+        last = linear(num_outputs, self.gain, self.noisy_sigma)
         if not self.hidden_sizes:
             return last
         return nn.Sequential([MLP(self.hidden_sizes, self.activation, noisy_sigma=self.noisy_sigma), last])
@@ -61,12 +63,19 @@ class QNetwork(nn.Module):
     head_sizes: tuple[int, ...] = ()
     """Layers of the head before its last one; of each stream if dueling."""
     activation: str = "relu"
+    gain: float = 1.0
 
     def setup(self) -> None:
         """Name the parts; the given torso is a template, copied so that its parameters stand under this name."""
         self.encoder = self.torso.copy(name=None)
         self.head = ActionHead(
-            self.num_actions, self.num_atoms, self.dueling, self.noisy_sigma, self.head_sizes, self.activation
+            self.num_actions,
+            self.num_atoms,
+            self.dueling,
+            self.noisy_sigma,
+            self.head_sizes,
+            self.activation,
+            self.gain,
         )
 
     def __call__(self, obs: Any) -> jax.Array:
@@ -102,6 +111,7 @@ class ImplicitQNetwork(nn.Module):
     """Of the embedding and the head; the torso has a setting of its own."""
     head_sizes: tuple[int, ...] = ()
     activation: str = "relu"
+    gain: float = 1.0
     num_fractions: int = 32
     """How many there are where none are given."""
 
@@ -109,7 +119,9 @@ class ImplicitQNetwork(nn.Module):
         """Name the parts."""
         self.encoder = self.torso.copy(name=None)
         self.embedding = CosineEmbedding(self.num_cosines, self.noisy_sigma)
-        self.head = ActionHead(self.num_actions, None, self.dueling, self.noisy_sigma, self.head_sizes, self.activation)
+        self.head = ActionHead(
+            self.num_actions, None, self.dueling, self.noisy_sigma, self.head_sizes, self.activation, self.gain
+        )
 
     def __call__(self, obs: Any, fractions: jax.Array | None = None) -> jax.Array:
         """[..., A, K]: the quantiles at `fractions` [..., K] in [0, 1], of observations with the same leading axes.
@@ -140,12 +152,13 @@ class RecurrentQNetwork(nn.Module):
     dueling: bool = False
     head_sizes: tuple[int, ...] = ()
     activation: str = "relu"
+    gain: float = 1.0
 
     def setup(self) -> None:
         """Name the parts."""
         self.encoder = self.torso.copy(name=None)
         self.recurrent_core = RecurrentCore(self.core, self.hidden_size)
-        self.head = ActionHead(self.num_actions, None, self.dueling, None, self.head_sizes, self.activation)
+        self.head = ActionHead(self.num_actions, None, self.dueling, None, self.head_sizes, self.activation, self.gain)
 
     def __call__(self, obs: Any, first: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
         """Run over time: (Q [T, N, A], memory after the last step).

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxrl.algorithms.value_based import q_learning
 from jaxrl.algorithms.value_based.q_learning import Losses, QSettings, State
 from jaxrl.components import value_losses as losses
-from jaxrl.components.exploration import greedy_action, num_actions
+from jaxrl.components.exploration import greedy_action
 from jaxrl.components.policies import action_mask
 from jaxrl.components.q_networks import QNetwork
 from jaxrl.components.replay import Batch
@@ -48,8 +48,7 @@ class DQN(QSettings):
 
     @property
     def network(self) -> QNetwork:
-        sigma, actions = q_learning.sigma_of(self), num_actions(self.env.action_space)
-        return QNetwork(q_learning.torso(self), actions, dueling=self.dueling, noisy_sigma=sigma)
+        return q_learning.q_network(self)
 
     @property
     def to_values(self) -> Expected:

@@ -60,6 +60,7 @@ class IQN(QSettings):
             num_cosines=self.num_cosines,
             dueling=self.dueling,
             noisy_sigma=q_learning.sigma_of(self),
+            gain=self.head_gain,
             num_fractions=self.num_acting_fractions,
         )
 

@@ -27,6 +27,7 @@ from jaxrl.components.networks import init_network
 from jaxrl.components.normalization import RunningStats
 from jaxrl.components.off_policy import OffPolicySettings, learn_from_replay, ring_for
 from jaxrl.components.optimizers import adam
+from jaxrl.components.q_networks import QNetwork
 from jaxrl.components.replay import Batch, Replay, Step, empty_replay, kept, step_shapes, write
 from jaxrl.components.rollouts import Actor, World, begin, unroll
 from jaxrl.components.schedules import fraction_done, linear
@@ -65,6 +66,8 @@ class QSettings(OffPolicySettings):
     """Choose the next action by the network that learns, and value it by the target network."""
     dueling: bool = static(False)
     """Q = V + A - mean A, from a head each."""
+    head_gain: float = static(1.0)
+    """Of the last layer's first weights: near 0, no action is thought better than another before it was tried."""
     noisy: bool = static(False)
     """Explore by noise on the weights instead of epsilon-greedily."""
     noisy_sigma: float = static(0.5)
@@ -197,6 +200,12 @@ def update(  # what a gradient step depends on
 def outputs(agent: AnyDQN, params: Any, obs: Any, noise_key: jax.Array, *args: Any) -> jax.Array:
     """The network's outputs at normalised observations; noisy layers draw from the key, others ignore it."""
     return agent.network.apply(params, obs, *args, rngs=noise_streams(noise_key))
+
+
+def q_network(agent: AnyDQN, num_atoms: int | None = None) -> QNetwork:
+    """Q(s, .), or `num_atoms` outputs for each action."""
+    actions, sigma = num_actions(agent.env.action_space), sigma_of(agent)
+    return QNetwork(torso(agent), actions, num_atoms, agent.dueling, sigma, gain=agent.head_gain)
 
 
 def torso(agent: QSettings) -> nn.Module:

@@ -106,8 +106,8 @@ class R2D2(QSettings):
 
     @property
     def network(self) -> RecurrentQNetwork:
-        actions = num_actions(self.env.action_space)
-        return RecurrentQNetwork(q_learning.torso(self), actions, self.core, self.memory_size, self.dueling)
+        torso, actions = q_learning.torso(self), num_actions(self.env.action_space)
+        return RecurrentQNetwork(torso, actions, self.core, self.memory_size, self.dueling, gain=self.head_gain)
 
     @property
     def sequences(self) -> SequenceRing:

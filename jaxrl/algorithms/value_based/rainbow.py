@@ -20,7 +20,6 @@ from jaxrl.algorithms.value_based import q_learning
 from jaxrl.algorithms.value_based.c51 import categorical_loss
 from jaxrl.algorithms.value_based.dqn import dqn_loss
 from jaxrl.algorithms.value_based.q_learning import Losses, QSettings, State
-from jaxrl.components.exploration import num_actions
 from jaxrl.components.q_networks import QNetwork
 from jaxrl.components.replay import Batch
 from jaxrl.components.value_distributions import Categorical, Expected
@@ -60,9 +59,7 @@ class Rainbow(QSettings):
 
     @property
     def network(self) -> QNetwork:
-        sigma, actions = q_learning.sigma_of(self), num_actions(self.env.action_space)
-        num_atoms = self.num_atoms if self.distributional else None
-        return QNetwork(q_learning.torso(self), actions, num_atoms, dueling=self.dueling, noisy_sigma=sigma)
+        return q_learning.q_network(self, self.num_atoms if self.distributional else None)
 
     @property
     def returns(self) -> Categorical:
