@@ -173,3 +173,10 @@ def test_the_core_is_that_of_the_recurrent_actor_critic():
     values, memory = network.apply({"params": params}, SEQUENCE, FIRST, memory)
     np.testing.assert_allclose(outputs, values, atol=1e-6)
     np.testing.assert_allclose(last, memory, atol=1e-6)
+
+
+@HEADS
+def test_a_small_gain_begins_with_all_action_values_alike(num_atoms):
+    wide, narrow = (QNetwork(MLP((SIZE,)), A, num_atoms, dueling=True, gain=gain) for gain in (1.0, 0.01))
+    wide, narrow = (network.apply(init_network(network, jax.random.key(0), OBS), OBS) for network in (wide, narrow))
+    np.testing.assert_allclose(narrow, 0.01 * wide, rtol=1e-4, atol=1e-6)
