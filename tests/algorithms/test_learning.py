@@ -40,6 +40,7 @@ def _greedy_returns(algorithm: str, env: str, seeds: int, *words: str) -> np.nda
         ("pqn", "CartPole-v1", 8, 475),  # purejaxql about 500
         ("recurrent_pqn", "MemoryChain-bsuite", 4, 0.9),  # optimum 1
         ("r2d2", "MemoryChain-bsuite", 4, 0.9),  # optimum 1
+        ("dqn", "Catch-bsuite", 8, 0.95),  # optimum 1
     ],
 )
 def test_learns(algorithm: str, env: str, seeds: int, threshold: float) -> None:
