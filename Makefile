@@ -27,7 +27,7 @@ train: $(VENV)/.installed
 	@$(BIN)/jaxrl train $(ARGS)
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -170,7 +170,6 @@ ROWS = [
     _row("a2c", A2C, "CartPole-v1"),
     _row("pqn", PQN, "CartPole-v1", **FULL_PQN),
     _row("recurrent_pqn", RecurrentPQN, "CartPole-v1", **FULL_PQN, memory_size=8),
-    _row("recurrent_pqn_lstm", RecurrentPQN, "CartPole-v1", **FULL_PQN, memory_size=8, core="lstm"),
     _q_row("dqn", DQN, huber_delta=1e-2),
     _q_row("c51", C51, num_atoms=5),
     _q_row("qr_dqn", QRDQN, num_quantiles=4, huber_delta=1e-2),

@@ -14,7 +14,10 @@ from jaxrl.engine.train import advance, initial_state, train
 from jaxrl.metrics import values
 
 SEEDS = 3
-ALGORITHMS = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+# One worker takes all tests of a row: what is compiled for one serves the others.
+ALGORITHMS = pytest.mark.parametrize(
+    "row", [pytest.param(row, id=row.name, marks=pytest.mark.xdist_group(f"conformance {row.name}")) for row in ROWS]
+)
 
 # One compiled program each for all tests of a row: start and stop are traced.
 _begin = jax.jit(initial_state)

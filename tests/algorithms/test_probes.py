@@ -204,7 +204,10 @@ CASES = [
     _family("munchausen_dqn", jaxrl.MunchausenDQN, n_step=1, target_period=4),
     _family("rainbow", jaxrl.Rainbow, **RANGE),
 ]
-EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# One worker takes all tests of a case: what is trained for one serves the others.
+EVERY = pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name, marks=pytest.mark.xdist_group(f"probes {case.name}")) for case in CASES]
+)
 # The observations that each probe shows.
 SHOWN = [np.pad(np.array(obs, np.float32)[:, None], ((0, 0), (0, 3))) for obs in ([0], [-1, 1], [0, 1], [0], [-1, 1])]
 SHOWN += [np.eye(4, dtype=np.float32)] * 2
