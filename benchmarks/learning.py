@@ -53,6 +53,12 @@ class Task(NamedTuple):
 
 
 ZOO_DQN = "rl-baselines3-zoo, DQN: 500 at 50k steps"
+PLAIN = (
+    "algorithm.double=false",
+    "algorithm.layer_norm=true",
+    "algorithm.hidden_sizes=[64,64]",
+    "algorithm.activation=silu",
+)
 NOISY = ("algorithm.noisy=true", "algorithm.total_steps=200_000")
 TASKS = (
     Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
@@ -70,8 +76,8 @@ TASKS = (
     Task("recurrent_pqn", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("pqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
     Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN),
-    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.double=true",)),
-    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.dueling=true",)),
+    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=PLAIN),
+    Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.double=false", "algorithm.dueling=true")),
     Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.n_step=3",)),
     Task("dqn", "CartPole-v1", 8, 100_000, 450, ZOO_DQN, settings=("algorithm.prioritized=true",)),
     Task("dqn", "CartPole-v1", 8, 200_000, 450, ZOO_DQN, settings=NOISY),
