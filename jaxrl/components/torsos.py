@@ -52,13 +52,14 @@ class MLP(nn.Module):
     """Dense layers, each followed by the activation: [..., F] to [..., hidden_sizes[-1]].
 
     With `layer_norm` each is normalised before its activation (Ba et al. 2016); with `noisy_sigma` each is a
-    `NoisyDense`.
+    `NoisyDense`; with `dropout` that part of each layer's outputs is 0, where there is a random stream "dropout".
     """
 
     hidden_sizes: tuple[int, ...] = (64, 64)
     activation: str = "tanh"
     layer_norm: bool = False
     noisy_sigma: float | None = None
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> jax.Array:
@@ -67,6 +68,8 @@ class MLP(nn.Module):
         features = obs.astype(jnp.float32)
         for size in self.hidden_sizes:
             features = linear(size, math.sqrt(2.0), self.noisy_sigma)(features)
+            if self.dropout:
+                features = nn.Dropout(self.dropout, deterministic=not self.has_rng("dropout"))(features)
             features = activation(nn.LayerNorm()(features) if self.layer_norm else features)
         return features
 

@@ -1,0 +1,243 @@
+"""What the off-policy actor-critics share: everything but how actor and critics learn.
+
+    repeat:
+        act in N environments for T steps, with noise; keep the transitions
+        for num_updates:
+            draw B windows of n steps: obs, action, r_1 + ... + gamma^(n-1) r_n, next_obs
+            one update of the algorithm: critics, actor, target networks
+
+A member of the family is a dataclass with the fields of `ActorCriticSettings`, a `head`, the names of its targets, and
+an `update`; its `init`, `step` and `policy` are those of this file. Actions are vectors in [-1, 1] throughout (see
+`components/continuous.py`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxrl.components import normalization
+from jaxrl.components.axis import own_key, share
+from jaxrl.components.continuous import ContinuousPolicy, bounded_box, num_entries, scaled, unscaled
+from jaxrl.components.critics import ActorNetwork, Critics
+from jaxrl.components.networks import init_network
+from jaxrl.components.normalization import RunningStats
+from jaxrl.components.off_policy import OffPolicySettings, learn_from_replay, ring_for
+from jaxrl.components.optimizers import adam
+from jaxrl.components.replay import Batch, Replay, Step, empty_replay, kept, step_shapes, write
+from jaxrl.components.rollouts import Actor, World, begin, unroll
+from jaxrl.components.targets import moved_target
+from jaxrl.components.torsos import torso_for
+from jaxrl.envs.spaces import Box
+from jaxrl.envs.vector import VectorEnvironment, vectorize
+from jaxrl.metrics import Metrics, over_axis
+from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
+
+Params = Mapping[str, Any]
+"""One entry for each network (and other parameters) that learns: "actor", "critics" and so on."""
+
+
+@dataclass
+class ActorCriticSettings(OffPolicySettings):
+    """The fields of the whole family, besides those of every algorithm with a replay."""
+
+    num_envs: int = static(8, minimum=1)
+    """N, over all devices."""
+    num_updates: int = static(8, minimum=1)
+    """Gradient steps in each phase of learning; `num_envs * num_steps` of them are one for each transition."""
+    total_steps: int = static(1_000_000, minimum=1)
+    batch_size: int = static(256, minimum=1)
+    """B, over all devices."""
+    replay_capacity: int = static(100_000, minimum=1)
+    """Transitions kept, over all devices; held to whole rollouts."""
+    hidden_sizes: tuple[int, ...] = static((256, 256), minimum=1)
+    """Of the actor, and of each critic after its encoder."""
+    activation: str = static("relu")
+    layer_norm: bool = static(False)
+    """In the critics, before each activation."""
+    torso: nn.Module | None = static(None)
+    """A network of your own from observations to features, in place of the one chosen for the observation space."""
+
+    learning_rate: Scalar = hyperparameter(3e-4, minimum=0)
+    """Of everything but the critics."""
+    critic_learning_rate: Scalar = hyperparameter(1e-3, minimum=0)
+    adam_epsilon: Scalar = hyperparameter(1e-8, above=0)
+    max_grad_norm: Scalar | None = hyperparameter(None, above=0)
+    target_rate: Scalar = hyperparameter(5e-3, above=0, maximum=1)  # tau
+    """How far the target networks move at a time."""
+    noise_scale: Scalar = hyperparameter(0.1, minimum=0)  # sigma
+    """Standard deviation of the noise added to actions, in half-widths of their range."""
+    noise_correlation: Scalar = hyperparameter(0.0, minimum=0, maximum=1)
+    """Of that noise from step to step: 0 is white noise, more an Ornstein-Uhlenbeck process, exp(-theta dt)."""
+
+
+@dataclass
+class Learner:
+    """What learns; the same on every device."""
+
+    params: dict[str, Any]
+    target_params: dict[str, Any]
+    """Slower copies of some of them."""
+    opt_state: dict[str, optax.OptState]
+    observation_stats: RunningStats | None
+
+
+@dataclass
+class State:
+    """Everything that changes."""
+
+    learner: Learner
+    replay: Replay
+    world: World
+
+
+def check(agent: Any) -> None:
+    """Refuse unbounded or discrete actions, unknown activations, and a replay too small for a rollout."""
+    space(agent)
+    actor_network(agent)  # building it checks the observations and the activation
+    if agent.axis is None:
+        ring_for(agent)
+
+
+def init(agent: Any, key: jax.Array) -> State:
+    """Parameters, an empty replay, and environments at a first observation."""
+    params_key, world_key = jax.random.split(key)
+    envs = environments(agent)
+    memory = jnp.zeros((envs.num_envs, num_entries(space(agent))))
+    world = begin(own_key(world_key, agent.axis), envs, memory)
+    params = agent.init_params(params_key, jax.tree.map(lambda leaf: leaf[0], world.obs))
+    learner = Learner(
+        params=params,
+        target_params={name: params[name] for name in agent.targets},
+        opt_state={name: optimizer(agent, name).init(params[name]) for name in params},
+        observation_stats=RunningStats.of(world.obs) if agent.normalize_observations else None,
+    )
+    steps = step_shapes(world.obs, agent.env.action_space)
+    return State(learner, empty_replay(ring_for(agent), steps, prioritized=agent.prioritized), world)
+
+
+def step(agent: Any, key: jax.Array, state: State, iteration: jax.Array) -> tuple[State, Metrics]:
+    """One iteration: act, keep, learn."""
+    rollout_key, learn_key = jax.random.split(own_key(key, agent.axis))
+    world, rollout, episodes = collect(agent, rollout_key, state, iteration)
+    replay = write(state.replay, ring_for(agent), rollout, iteration)
+
+    def update(key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Any:
+        return agent.update(key, learner, prepared(agent, learner, batch), count)
+
+    learner, replay, metrics = learn_from_replay(agent, learn_key, state.learner, replay, iteration, update)
+    if learner.observation_stats is not None:
+        stats = normalization.update(learner.observation_stats, rollout.obs, agent.axis)
+        learner = replace(learner, observation_stats=stats)
+    return State(learner, replay, world), over_axis({**episodes, **metrics}, agent.axis)
+
+
+def policy(agent: Any, state: State, greedy: bool) -> ContinuousPolicy:
+    """Greedy, or exploring as in training."""
+    learner, noise = state.learner, (agent.noise_scale, agent.noise_correlation)
+    network = actor_network(agent)
+    stats = learner.observation_stats
+    return ContinuousPolicy(learner.params["actor"], stats, *noise, network, agent.head, space(agent), greedy)
+
+
+def collect(agent: Any, key: jax.Array, state: State, iteration: jax.Array) -> tuple[World, Step, Metrics]:
+    """Explore for T steps in each environment: uniformly in the range of actions until `learning_starts`."""
+    noise_key, unroll_key = jax.random.split(key)
+    envs, explorer = environments(agent), policy(agent, state, greedy=False)
+    noise = explorer.noise(noise_key, (agent.num_steps, envs.num_envs))
+    knows_nothing = iteration * agent.steps_per_iteration < agent.learning_starts
+
+    def act(obs: Any, memory: jax.Array, noise: Any) -> tuple[jax.Array, jax.Array, tuple[()]]:
+        action, memory = explorer.explore(obs, memory, noise)
+        uniform = 2.0 * jax.scipy.special.ndtr(noise[1]) - 1.0
+        return unscaled(space(agent), jnp.where(knows_nothing, uniform, action)), memory, ()
+
+    actor = Actor(act, initial_memory=explorer.initial_memory((envs.num_envs,)))
+    return unroll(unroll_key, envs, state.world, actor, noise, record=kept)
+
+
+def prepared(agent: Any, learner: Learner, batch: Batch) -> Batch:
+    """A batch with its observations normalised, and its actions [B, D] in [-1, 1]."""
+    if learner.observation_stats is not None:
+        stats = learner.observation_stats
+        obs, next_obs = (normalization.normalize(stats, x) for x in (batch.obs, batch.next_obs))
+        batch = replace(batch, obs=obs, next_obs=next_obs)
+    return replace(batch, action=scaled(space(agent), batch.action))
+
+
+def init_params(agent: Any, key: jax.Array, obs: Any) -> dict[str, Any]:
+    """The first actor and critics, for observations like `obs`."""
+    actor_key, critic_key = jax.random.split(key)
+    action = jnp.zeros(num_entries(space(agent)))
+    return {
+        "actor": init_network(actor_network(agent), actor_key, obs),
+        "critics": init_network(critic_network(agent), critic_key, obs, action),
+    }
+
+
+def descend(
+    agent: Any, learner: Learner, name: str, loss: Callable[[Any], tuple[jax.Array, Any]]
+) -> tuple[Learner, Any]:
+    """One Adam step of the parameters `name` on `loss(params) -> (loss, auxiliary)`; no others are touched."""
+    params, opt_state = learner.params[name], learner.opt_state[name]
+    gradient, auxiliary = jax.grad(loss, has_aux=True)(params)
+    updates, opt_state = optimizer(agent, name).update(gradient, opt_state, params)
+    params = optax.apply_updates(params, updates)
+    learner = replace(
+        learner,
+        params={**learner.params, name: params},
+        opt_state={**learner.opt_state, name: opt_state},
+    )
+    return learner, auxiliary
+
+
+def every(
+    period: int, count: jax.Array, change: Callable[[Learner], tuple[Learner, Metrics]], learner: Learner
+) -> tuple[Learner, Metrics]:
+    """`change(learner)` at every `period`-th gradient step; else the learner as it is, with metrics of no weight."""
+    if period == 1:
+        return change(learner)
+    no_metrics = jax.eval_shape(change, learner)[1]
+
+    def wait(learner: Learner) -> tuple[Learner, Metrics]:
+        return learner, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), no_metrics)
+
+    return jax.lax.cond((count + 1) % period == 0, change, wait, learner)
+
+
+def with_moved_targets(agent: Any, learner: Learner, count: jax.Array, period: int = 1) -> Learner:
+    """Target networks moved towards the parameters at every `period`-th gradient step."""
+    new = {name: learner.params[name] for name in learner.target_params}
+    return replace(learner, target_params=moved_target(new, learner.target_params, count, period, agent.target_rate))
+
+
+def critic_network(agent: Any, dropout: float = 0.0) -> Critics:
+    """Q_1, ..., Q_E of an observation and an action."""
+    encoder = agent.torso or torso_for(agent.env.observation_space, (), agent.activation)
+    return Critics(encoder, agent.num_critics, agent.hidden_sizes, agent.activation, agent.layer_norm, dropout)
+
+
+def actor_network(agent: Any) -> ActorNetwork:
+    """From an observation to the outputs that the head reads."""
+    torso = agent.torso or torso_for(agent.env.observation_space, agent.hidden_sizes, agent.activation)
+    return ActorNetwork(torso, agent.head.num_outputs)
+
+
+def optimizer(agent: Any, name: str) -> optax.GradientTransformation:
+    """Adam for the parameters `name`."""
+    rate = agent.critic_learning_rate if name == "critics" else agent.learning_rate
+    return adam(rate, epsilon=agent.adam_epsilon, max_grad_norm=agent.max_grad_norm, axis=agent.axis)
+
+
+def environments(agent: Any) -> VectorEnvironment:
+    """This device's environments."""
+    return vectorize(agent.env, share(agent.num_envs, agent.axis, "num_envs"))
+
+
+def space(agent: Any) -> Box:
+    """The range of actions."""
+    return bounded_box(agent.env.action_space)

@@ -1,0 +1,74 @@
+"""Networks of the off-policy actor-critics: an actor, and several critics Q(s, a) as one vmapped network."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxrl.components.torsos import MLP, dense
+
+
+class ActorNetwork(nn.Module):
+    """What a `distributions.Head` asks for: observations [..., *obs] to outputs [..., num_outputs]."""
+
+    torso: nn.Module
+    num_outputs: int
+
+    @nn.compact
+    def __call__(self, obs: Any) -> jax.Array:
+        """The last layer starts small, so that the first actions lie in the middle of their range."""
+        return dense(self.num_outputs, 0.01)(self.torso(obs))
+
+
+class Critic(nn.Module):
+    """Q(s, a) [..., num_outputs], of an observation's encoding side by side with the action."""
+
+    encoder: nn.Module
+    """From observations to what the hidden layers read."""
+    hidden_sizes: tuple[int, ...]
+    activation: str = "relu"
+    layer_norm: bool = False
+    dropout: float = 0.0
+    num_outputs: int = 1
+
+    @nn.compact
+    def __call__(self, obs: Any, action: jax.Array) -> jax.Array:
+        """`action` [..., D], scaled to [-1, 1]; dropout is on where there is a random stream "dropout"."""
+        features = jnp.concatenate([self.encoder(obs), action], axis=-1)
+        features = MLP(self.hidden_sizes, self.activation, self.layer_norm, dropout=self.dropout)(features)
+        return dense(self.num_outputs, 1.0)(features)
+
+
+class Critics(nn.Module):
+    """`num_critics` of them, with weights of their own: [E, ...], or [E, ..., K] with `num_atoms` = K."""
+
+    encoder: nn.Module
+    num_critics: int
+    hidden_sizes: tuple[int, ...]
+    activation: str = "relu"
+    layer_norm: bool = False
+    dropout: float = 0.0
+    num_atoms: int | None = None
+
+    @nn.compact
+    def __call__(self, obs: Any, action: jax.Array) -> jax.Array:
+        """As each of them, with a leading axis E."""
+        ensemble = nn.vmap(
+            Critic,
+            variable_axes={"params": 0},
+            split_rngs={"params": True, "dropout": True},
+            in_axes=None,
+            axis_size=self.num_critics,
+        )
+        num_outputs = 1 if self.num_atoms is None else self.num_atoms
+        values: jax.Array = ensemble(
+            self.encoder.clone(parent=None),
+            self.hidden_sizes,
+            self.activation,
+            self.layer_norm,
+            self.dropout,
+            num_outputs,
+            name="ensemble",
+        )(obs, action)
+        return values[..., 0] if self.num_atoms is None else values
