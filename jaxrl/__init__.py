@@ -9,6 +9,12 @@ if not (_Path(__file__).parent / "envs" / "__init__.py").is_file() and (_root / 
 from jaxrl import envs as envs
 from jaxrl.algorithm import Algorithm as Algorithm
 from jaxrl.algorithm import Policy as Policy
+from jaxrl.algorithms.actor_critic.d4pg import D4PG as D4PG
+from jaxrl.algorithms.actor_critic.ddpg import DDPG as DDPG
+from jaxrl.algorithms.actor_critic.discrete_sac import DiscreteSAC as DiscreteSAC
+from jaxrl.algorithms.actor_critic.sac import SAC as SAC
+from jaxrl.algorithms.actor_critic.td3 import TD3 as TD3
+from jaxrl.algorithms.actor_critic.tqc import TQC as TQC
 from jaxrl.algorithms.policy_gradient.a2c import A2C as A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO as PPO
 from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO as RecurrentPPO

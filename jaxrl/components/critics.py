@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.q_networks import QNetwork
 from jaxrl.components.torsos import MLP, dense
 
 
@@ -19,6 +20,10 @@ class ActorNetwork(nn.Module):
     def __call__(self, obs: Any) -> jax.Array:
         """The last layer starts small, so that the first actions lie in the middle of their range."""
         return dense(self.num_outputs, 0.01)(self.torso(obs))
+
+    def actor(self, obs: Any) -> tuple[jax.Array, None]:
+        """(outputs, no parameters that do not depend on the observation), as `networks.ActorCritic` gives them."""
+        return self(obs), None
 
 
 class Critic(nn.Module):
@@ -72,3 +77,24 @@ class Critics(nn.Module):
             name="ensemble",
         )(obs, action)
         return values[..., 0] if self.num_atoms is None else values
+
+
+class ActionCritics(nn.Module):
+    """`num_critics` networks with weights of their own that value every discrete action: Q(s, .) [E, ..., A]."""
+
+    torso: nn.Module
+    num_critics: int
+    num_actions: int
+
+    @nn.compact
+    def __call__(self, obs: Any) -> jax.Array:
+        """As each of them, with a leading axis E."""
+        ensemble = nn.vmap(
+            QNetwork,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=None,
+            axis_size=self.num_critics,
+        )
+        values: jax.Array = ensemble(self.torso.clone(parent=None), self.num_actions, name="ensemble")(obs)
+        return values

@@ -9,6 +9,12 @@ import jax
 import jax.numpy as jnp
 
 import jaxrl
+from jaxrl.algorithms.actor_critic import actor_critic, td3
+from jaxrl.algorithms.actor_critic.d4pg import D4PG
+from jaxrl.algorithms.actor_critic.ddpg import DDPG
+from jaxrl.algorithms.actor_critic.sac import SAC
+from jaxrl.algorithms.actor_critic.td3 import TD3
+from jaxrl.algorithms.actor_critic.tqc import TQC
 from jaxrl.algorithms.policy_gradient.a2c import A2C
 from jaxrl.algorithms.policy_gradient.ppo import PPO
 from jaxrl.algorithms.policy_gradient.recurrent_ppo import RecurrentPPO
@@ -22,6 +28,7 @@ from jaxrl.algorithms.value_based.qr_dqn import QRDQN
 from jaxrl.algorithms.value_based.r2d2 import R2D2
 from jaxrl.algorithms.value_based.rainbow import Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN
+from jaxrl.components.distributions import SquashedGaussianHead
 from jaxrl.components.off_policy import ring_for
 from jaxrl.components.recurrent import by_environment
 from jaxrl.components.replay import windows
@@ -124,6 +131,23 @@ def _pqn_update(pqn: Any, learner: Any, batch: Any) -> Any:
     return replace(pqn, num_minibatches=1).learn(jax.random.key(4), learner, batch, 0)[0]
 
 
+def _actor_critic_batch(agent: Any, state: Any) -> tuple[Any, int]:
+    batch, axis = _q_batch(agent, state)
+    return actor_critic.prepared(agent, state.learner, batch), axis
+
+
+def _actor_critic_update(agent: Any, learner: Any, batch: Any) -> Any:
+    # The same noise for each transition, so that it does not depend on the device that it lies on.
+    def drawn(key: Any, shape: Any) -> Any:
+        return jnp.broadcast_to(jax.random.normal(key, (agent.head.shape[0],)), (*shape, agent.head.shape[0]))
+
+    with (
+        mock.patch.object(SquashedGaussianHead, "noise", lambda head, key, shape: drawn(key, shape)),
+        mock.patch.object(td3, "smoothing_noise", lambda key, shape: jnp.full(shape, jax.random.normal(key))),
+    ):
+        return agent.update(jax.random.key(4), learner, batch, jnp.int32(1))[0]
+
+
 _HOW_TO_UPDATE: dict[Any, Any] = {
     PPO: (_ppo_batch, _ppo_update),
     RecurrentPPO: (_ppo_batch, _ppo_update),
@@ -160,6 +184,29 @@ def _q_row(name: str, algorithm: Any, unused: tuple[str, ...] = (), **fields: An
     return Row(name, build, _iqn_update if algorithm is IQN else _q_update, _q_batch, unused)
 
 
+AC: dict[str, Any] = {
+    "replay_capacity": 128,
+    "batch_size": 32,
+    "num_updates": 2,
+    "learning_starts": 64,
+    "n_step": 3,
+    "prioritized": True,
+    "normalize_observations": True,
+    "target_rate": 0.5,
+    "max_grad_norm": 1e-4,
+    "layer_norm": True,
+    "noise_scale": 0.2,
+    "noise_correlation": 0.5,
+}
+
+
+def _actor_critic_row(name: str, algorithm: Any, **fields: Any) -> Row:
+    def build() -> Any:
+        return algorithm(jaxrl.make("Pendulum-v1"), **{**SMALL, **AC, **fields})
+
+    return Row(name, build, _actor_critic_update, _actor_critic_batch)
+
+
 R2: dict[str, Any] = {**Q, "burn_in": 4, "trace_length": 8, "memory_size": 8, "huber_delta": 1e-2}
 
 ROWS = [
@@ -183,5 +230,10 @@ ROWS = [
         huber_delta=1.0,
         unused=("huber_delta", "exploration_start", "exploration_end", "exploration_fraction"),
     ),
+    _actor_critic_row("ddpg", DDPG),
+    _actor_critic_row("td3", TD3, target_noise_clip=0.1),
+    _actor_critic_row("d4pg", D4PG, num_atoms=5, value_min=-20.0, value_max=5.0),
+    _actor_critic_row("sac", SAC, num_critics=3, subset_size=2, policy_delay=2),
+    _actor_critic_row("tqc", TQC, num_quantiles=4, num_dropped=1, huber_delta=1e-2),
     Row("r2d2", lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2), _r2d2_update, _r2d2_batch),
 ]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.algorithms.actor_critic import actor_critic
 from jaxrl.algorithms.value_based.dqn import DQN
 from jaxrl.components.value_losses import inverse_signed_sqrt
 from jaxrl.envs import probes
@@ -170,6 +171,31 @@ def _family(name: str, algorithm: Any, **fields: Any) -> Learns:
     return Learns(name, lambda env: algorithm(env, **{**Q, **fields}), False, value)
 
 
+AC: dict[str, Any] = {
+    "num_envs": 16,
+    "num_steps": 8,
+    "num_updates": 16,
+    "total_steps": 16_384,
+    "n_step": 5,
+    "batch_size": 64,
+    "hidden_sizes": (32,),
+    "learning_rate": 3e-3,
+    "critic_learning_rate": 5e-3,
+    "target_rate": 0.05,
+}
+# Its values have the policy's entropy in them, which this keeps small.
+SOFT: dict[str, Any] = {"temperature": 1e-3, "learn_temperature": False}
+
+
+def _actor_critic(name: str, algorithm: Any, **fields: Any) -> Learns:
+    def value(agent: Any, params: Any, obs: jax.Array) -> jax.Array:
+        action = agent.head(actor_critic.actor_network(agent).apply(params["actor"], obs)).mode()
+        values: jax.Array = agent.critic_network.apply(params["critics"], obs, action)[0]
+        return agent.form(values) if algorithm is jaxrl.D4PG else values.reshape(len(obs), -1).mean(axis=-1)
+
+    return Learns(name, lambda env: algorithm(env, **{**AC, **fields}), True, value)
+
+
 CASES = [
     Learns("ppo", lambda env: jaxrl.PPO(env, **PPO), False, _critic),
     Learns("ppo_continuous", lambda env: jaxrl.PPO(env, **PPO), True, _critic),
@@ -203,6 +229,11 @@ CASES = [
     # Its values have the policy's entropy in them, which its temperature keeps small.
     _family("munchausen_dqn", jaxrl.MunchausenDQN, n_step=1, target_period=4),
     _family("rainbow", jaxrl.Rainbow, **RANGE),
+    _actor_critic("ddpg", jaxrl.DDPG),
+    _actor_critic("td3", jaxrl.TD3),
+    _actor_critic("d4pg", jaxrl.D4PG, **RANGE),
+    _actor_critic("sac", jaxrl.SAC, **SOFT),
+    _actor_critic("tqc", jaxrl.TQC, num_dropped=0, num_quantiles=8, **SOFT),
 ]
 # One worker takes all tests of a case: what is trained for one serves the others.
 EVERY = pytest.mark.parametrize(

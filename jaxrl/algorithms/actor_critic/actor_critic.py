@@ -7,8 +7,8 @@
             one update of the algorithm: critics, actor, target networks
 
 A member of the family is a dataclass with the fields of `ActorCriticSettings`, a `head`, the names of its targets, and
-an `update`; its `init`, `step` and `policy` are those of this file. Actions are vectors in [-1, 1] throughout (see
-`components/continuous.py`).
+an `update`; its `init`, `step` and `policy` are those of this file. Continuous actions are vectors in [-1, 1]
+throughout (see `components/continuous.py`).
 """
 
 from collections.abc import Callable, Mapping
@@ -69,6 +69,12 @@ class ActorCriticSettings(OffPolicySettings):
     max_grad_norm: Scalar | None = hyperparameter(None, above=0)
     target_rate: Scalar = hyperparameter(5e-3, above=0, maximum=1)  # tau
     """How far the target networks move at a time."""
+
+
+@dataclass
+class ContinuousSettings(ActorCriticSettings):
+    """The fields of those whose actions are continuous."""
+
     noise_scale: Scalar = hyperparameter(0.1, minimum=0)  # sigma
     """Standard deviation of the noise added to actions, in half-widths of their range."""
     noise_correlation: Scalar = hyperparameter(0.0, minimum=0, maximum=1)
@@ -95,9 +101,18 @@ class State:
     world: World
 
 
+Collect = Callable[[Any, jax.Array, State, jax.Array], tuple[World, Step, Metrics]]
+"""`collect(agent, key, state, iteration)`: T steps in each environment."""
+
+
 def check(agent: Any) -> None:
     """Refuse unbounded or discrete actions, unknown activations, and a replay too small for a rollout."""
     space(agent)
+    check_networks(agent)
+
+
+def check_networks(agent: Any) -> None:
+    """The part of `check` that does not depend on the kind of actions."""
     actor_network(agent)  # building it checks the observations and the activation
     if agent.axis is None:
         ring_for(agent)
@@ -106,8 +121,8 @@ def check(agent: Any) -> None:
 def init(agent: Any, key: jax.Array) -> State:
     """Parameters, an empty replay, and environments at a first observation."""
     params_key, world_key = jax.random.split(key)
-    envs = environments(agent)
-    memory = jnp.zeros((envs.num_envs, num_entries(space(agent))))
+    envs, is_continuous = environments(agent), isinstance(agent.env.action_space, Box)
+    memory = jnp.zeros((envs.num_envs, num_entries(space(agent)))) if is_continuous else ()
     world = begin(own_key(world_key, agent.axis), envs, memory)
     params = agent.init_params(params_key, jax.tree.map(lambda leaf: leaf[0], world.obs))
     learner = Learner(
@@ -120,10 +135,12 @@ def init(agent: Any, key: jax.Array) -> State:
     return State(learner, empty_replay(ring_for(agent), steps, prioritized=agent.prioritized), world)
 
 
-def step(agent: Any, key: jax.Array, state: State, iteration: jax.Array) -> tuple[State, Metrics]:
-    """One iteration: act, keep, learn."""
+def step(
+    agent: Any, key: jax.Array, state: State, iteration: jax.Array, collect: Collect | None = None
+) -> tuple[State, Metrics]:
+    """One iteration: act (by `explore`, unless there is another way to), keep, learn."""
     rollout_key, learn_key = jax.random.split(own_key(key, agent.axis))
-    world, rollout, episodes = collect(agent, rollout_key, state, iteration)
+    world, rollout, episodes = (collect or explore)(agent, rollout_key, state, iteration)
     replay = write(state.replay, ring_for(agent), rollout, iteration)
 
     def update(key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Any:
@@ -144,7 +161,7 @@ def policy(agent: Any, state: State, greedy: bool) -> ContinuousPolicy:
     return ContinuousPolicy(learner.params["actor"], stats, *noise, network, agent.head, space(agent), greedy)
 
 
-def collect(agent: Any, key: jax.Array, state: State, iteration: jax.Array) -> tuple[World, Step, Metrics]:
+def explore(agent: Any, key: jax.Array, state: State, iteration: jax.Array) -> tuple[World, Step, Metrics]:
     """Explore for T steps in each environment: uniformly in the range of actions until `learning_starts`."""
     noise_key, unroll_key = jax.random.split(key)
     envs, explorer = environments(agent), policy(agent, state, greedy=False)
@@ -161,12 +178,14 @@ def collect(agent: Any, key: jax.Array, state: State, iteration: jax.Array) -> t
 
 
 def prepared(agent: Any, learner: Learner, batch: Batch) -> Batch:
-    """A batch with its observations normalised, and its actions [B, D] in [-1, 1]."""
+    """A batch with its observations normalised, and continuous actions as [B, D] in [-1, 1]."""
     if learner.observation_stats is not None:
         stats = learner.observation_stats
         obs, next_obs = (normalization.normalize(stats, x) for x in (batch.obs, batch.next_obs))
         batch = replace(batch, obs=obs, next_obs=next_obs)
-    return replace(batch, action=scaled(space(agent), batch.action))
+    if isinstance(agent.env.action_space, Box):
+        batch = replace(batch, action=scaled(space(agent), batch.action))
+    return batch
 
 
 def init_params(agent: Any, key: jax.Array, obs: Any) -> dict[str, Any]:
@@ -175,7 +194,7 @@ def init_params(agent: Any, key: jax.Array, obs: Any) -> dict[str, Any]:
     action = jnp.zeros(num_entries(space(agent)))
     return {
         "actor": init_network(actor_network(agent), actor_key, obs),
-        "critics": init_network(critic_network(agent), critic_key, obs, action),
+        "critics": init_network(agent.critic_network, critic_key, obs, action),
     }
 
 
@@ -215,10 +234,11 @@ def with_moved_targets(agent: Any, learner: Learner, count: jax.Array, period: i
     return replace(learner, target_params=moved_target(new, learner.target_params, count, period, agent.target_rate))
 
 
-def critic_network(agent: Any, dropout: float = 0.0) -> Critics:
-    """Q_1, ..., Q_E of an observation and an action."""
+def critic_network(agent: Any, dropout: float = 0.0, num_atoms: int | None = None) -> Critics:
+    """Q_1, ..., Q_E of an observation and an action, or that many atoms of each."""
     encoder = agent.torso or torso_for(agent.env.observation_space, (), agent.activation)
-    return Critics(encoder, agent.num_critics, agent.hidden_sizes, agent.activation, agent.layer_norm, dropout)
+    style = agent.hidden_sizes, agent.activation, agent.layer_norm, dropout
+    return Critics(encoder, agent.num_critics, *style, num_atoms)
 
 
 def actor_network(agent: Any) -> ActorNetwork:

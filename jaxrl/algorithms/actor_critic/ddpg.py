@@ -11,22 +11,24 @@ The noise added to actions is that of `noise_scale` and `noise_correlation`: whi
 process. There is no batch normalisation; `normalize_observations` does what the paper used it for.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ActorCriticSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
 from jaxrl.components import critic_losses as losses
 from jaxrl.components.continuous import ContinuousPolicy, PointHead, num_entries
+from jaxrl.components.critics import Critics
 from jaxrl.components.replay import Batch
 from jaxrl.metrics import Metrics, mean
 from jaxrl.pytree import dataclass, static
 
 
 @dataclass
-class DDPG(ActorCriticSettings):
+class DDPG(ContinuousSettings):
     """DDPG for actions in a bounded Box."""
 
     num_critics: int = static(1, minimum=1)
@@ -43,6 +45,10 @@ class DDPG(ActorCriticSettings):
     @property
     def head(self) -> PointHead:
         return PointHead(num_entries(actor_critic.space(self)))
+
+    @property
+    def critic_network(self) -> Critics:
+        return actor_critic.critic_network(self)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -65,8 +71,12 @@ class DDPG(ActorCriticSettings):
         """One gradient step of the critic and of the actor: (learner, errors [B], metrics)."""
         next_action = deterministic_action(self, learner.target_params["actor"], batch.next_obs)
         learner, errors, metrics = critic_step(self, learner, batch, next_action)
-        learner, more = actor_step(self, learner, batch)
+        learner, more = actor_step(self, learner, batch, self.value)
         return actor_critic.with_moved_targets(self, learner, count), errors, {**metrics, **more}
+
+    def value(self, params: Any, obs: Any, action: jax.Array) -> jax.Array:
+        """What the actor climbs, [B]: the first critic."""
+        return self.critic_network.apply(params, obs, action)[0]
 
 
 def deterministic_action(agent: Any, params: Any, obs: Any) -> jax.Array:
@@ -76,7 +86,7 @@ def deterministic_action(agent: Any, params: Any, obs: Any) -> jax.Array:
 
 def critic_step(agent: Any, learner: Learner, batch: Batch, next_action: jax.Array) -> tuple[Learner, jax.Array, Any]:
     """Move the critics towards the value of `next_action` [B, D]; also the absolute errors [B]."""
-    network = actor_critic.critic_network(agent)
+    network = agent.critic_network
     next_value = network.apply(learner.target_params["critics"], batch.next_obs, next_action).min(axis=0)
     target = batch.reward + batch.discount * next_value
 
@@ -89,13 +99,12 @@ def critic_step(agent: Any, learner: Learner, batch: Batch, next_action: jax.Arr
     return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
 
-def actor_step(agent: Any, learner: Learner, batch: Batch) -> tuple[Learner, Metrics]:
-    """Move the actor up the first critic (Silver et al. 2014, the deterministic policy gradient)."""
-    network = actor_critic.critic_network(agent)
+def actor_step(agent: Any, learner: Learner, batch: Batch, value: Callable[..., jax.Array]) -> tuple[Learner, Metrics]:
+    """Move the actor up `value(params, obs, action)` [B] (Silver et al. 2014, the deterministic policy gradient)."""
 
     def loss(params: Any) -> tuple[jax.Array, Metrics]:
         action = deterministic_action(agent, params, batch.obs)
-        loss = -network.apply(learner.params["critics"], batch.obs, action)[0].mean()
+        loss = -value(learner.params["critics"], batch.obs, action).mean()
         return loss, {"actor_loss": mean(loss)}
 
     return actor_critic.descend(agent, learner, "actor", loss)

@@ -14,23 +14,31 @@ Densities are those of actions in [-1, 1], so that neither the temperature nor t
 of the environment's actions.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ActorCriticSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
 from jaxrl.components import critic_losses as losses
 from jaxrl.components.continuous import ContinuousPolicy, num_entries, squashed_gaussian_head
+from jaxrl.components.critics import Critics
 from jaxrl.components.distributions import SquashedGaussianHead
 from jaxrl.components.replay import Batch
 from jaxrl.metrics import Metrics, mean
 from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
 
+if TYPE_CHECKING:
+    from jaxrl.algorithms.actor_critic.tqc import TQC
+
+AnySAC: TypeAlias = "SAC | TQC"
+"""The two forms whose actor and temperature learn alike."""
+
 
 @dataclass
-class SAC(ActorCriticSettings):
+class SAC(ContinuousSettings):
     """SAC for actions in a bounded Box."""
 
     num_critics: int = static(2, minimum=1)
@@ -66,6 +74,10 @@ class SAC(ActorCriticSettings):
         return squashed_gaussian_head(actor_critic.space(self))
 
     @property
+    def critic_network(self) -> Critics:
+        return actor_critic.critic_network(self, self.dropout)
+
+    @property
     def targets(self) -> tuple[str, ...]:
         return ("critics",)
 
@@ -74,7 +86,7 @@ class SAC(ActorCriticSettings):
 
     def init_params(self, key: jax.Array, obs: Any) -> dict[str, Any]:
         """The first actor, critics and temperature."""
-        return {**actor_critic.init_params(self, key, obs), "log_temperature": jnp.log(self.temperature)}
+        return initial_params(self, key, obs)
 
     def step(self, key: jax.Array, state: State, iteration: jax.Array) -> tuple[State, Metrics]:
         return actor_critic.step(self, key, state, iteration)
@@ -87,18 +99,18 @@ class SAC(ActorCriticSettings):
         critic_key, actor_key = jax.random.split(key)
         learner, errors, metrics = self.critic_step(critic_key, learner, batch)
         learner, more = actor_critic.every(
-            self.policy_delay, count, lambda learner: self.actor_step(actor_key, learner, batch), learner
+            self.policy_delay, count, lambda learner: actor_step(self, actor_key, learner, batch, self.value), learner
         )
         return actor_critic.with_moved_targets(self, learner, count), errors, {**metrics, **more}
 
     def critic_step(self, key: jax.Array, learner: Learner, batch: Batch) -> tuple[Learner, jax.Array, Metrics]:
         """Move the critics towards the soft value of the next observation; also the absolute errors [B]."""
         sample_key, subset_key, target_key, online_key = jax.random.split(key, 4)
-        next_action, log_prob = self.sampled(sample_key, learner.params["actor"], batch.next_obs)
+        next_action, log_prob = sampled(self, sample_key, learner.params["actor"], batch.next_obs)
         next_values = self.values(target_key, learner.target_params["critics"], batch.next_obs, next_action)
         if self.subset_size is not None:
             next_values = jax.random.choice(subset_key, next_values, (self.subset_size,), replace=False)
-        soft_value = next_values.min(axis=0) - self.alpha(learner) * log_prob
+        soft_value = next_values.min(axis=0) - temperature(learner) * log_prob
         target = batch.reward + batch.discount * soft_value
 
         def loss(params: Any) -> tuple[jax.Array, jax.Array]:
@@ -109,37 +121,48 @@ class SAC(ActorCriticSettings):
         errors = jnp.abs(values - target).mean(axis=0)
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
-    def actor_step(self, key: jax.Array, learner: Learner, batch: Batch) -> tuple[Learner, Metrics]:
-        """Move the actor up the critics' values and its own entropy, then the temperature towards its target."""
-        sample_key, value_key = jax.random.split(key)
-        temperature = self.alpha(learner)
-
-        def loss(params: Any) -> tuple[jax.Array, jax.Array]:
-            action, log_prob = self.sampled(sample_key, params, batch.obs)
-            values = self.values(value_key, learner.params["critics"], batch.obs, action)
-            value = values.min(axis=0) if self.subset_size is None else values.mean(axis=0)
-            return (temperature * log_prob - value).mean(), log_prob
-
-        learner, log_prob = actor_critic.descend(self, learner, "actor", loss)
-        if self.learn_temperature:
-            target_entropy = self.target_entropy * num_entries(actor_critic.space(self))
-            learner, _ = actor_critic.descend(
-                self,
-                learner,
-                "log_temperature",
-                lambda log_temperature: (losses.temperature_loss(log_temperature, log_prob, target_entropy), ()),
-            )
-        return learner, {"entropy": mean(-log_prob), "temperature": mean(temperature)}
-
-    def sampled(self, key: jax.Array, params: Any, obs: Any) -> tuple[jax.Array, jax.Array]:
-        """(a ~ pi(.|obs) [B, D] in [-1, 1], log pi(a|obs) [B])."""
-        distribution = self.head(actor_critic.actor_network(self).apply(params, obs))
-        return distribution.sample_and_log_prob(self.head.noise(key, distribution.batch_shape))
-
     def values(self, key: jax.Array, params: Any, obs: Any, action: jax.Array) -> jax.Array:
         """Q_1, ..., Q_E [E, B], with dropout if any."""
-        return actor_critic.critic_network(self, self.dropout).apply(params, obs, action, rngs={"dropout": key})
+        return self.critic_network.apply(params, obs, action, rngs={"dropout": key})
 
-    def alpha(self, learner: Learner) -> jax.Array:
-        """The temperature []."""
-        return jnp.exp(learner.params["log_temperature"])
+    def value(self, key: jax.Array, params: Any, obs: Any, action: jax.Array) -> jax.Array:
+        """What the actor climbs, [B]: the least of the critics' values, or their mean where targets take a subset."""
+        values = self.values(key, params, obs, action)
+        return values.min(axis=0) if self.subset_size is None else values.mean(axis=0)
+
+
+def initial_params(agent: AnySAC, key: jax.Array, obs: Any) -> dict[str, Any]:
+    """The first actor, critics and temperature."""
+    return {**actor_critic.init_params(agent, key, obs), "log_temperature": jnp.log(agent.temperature)}
+
+
+def actor_step(
+    agent: AnySAC, key: jax.Array, learner: Learner, batch: Batch, value: Callable[..., jax.Array]
+) -> tuple[Learner, Metrics]:
+    """Move the actor up `value(key, params, obs, action)` [B] and its entropy, then the temperature to its target."""
+    sample_key, value_key = jax.random.split(key)
+    alpha = temperature(learner)
+
+    def loss(params: Any) -> tuple[jax.Array, jax.Array]:
+        action, log_prob = sampled(agent, sample_key, params, batch.obs)
+        return (alpha * log_prob - value(value_key, learner.params["critics"], batch.obs, action)).mean(), log_prob
+
+    def temperature_loss(log_temperature: jax.Array) -> tuple[jax.Array, tuple[()]]:
+        target_entropy = agent.target_entropy * num_entries(actor_critic.space(agent))
+        return losses.temperature_loss(log_temperature, log_prob, target_entropy), ()
+
+    learner, log_prob = actor_critic.descend(agent, learner, "actor", loss)
+    if agent.learn_temperature:
+        learner, _ = actor_critic.descend(agent, learner, "log_temperature", temperature_loss)
+    return learner, {"entropy": mean(-log_prob), "temperature": mean(alpha)}
+
+
+def sampled(agent: AnySAC, key: jax.Array, params: Any, obs: Any) -> tuple[jax.Array, jax.Array]:
+    """(a ~ pi(.|obs) [B, D] in [-1, 1], log pi(a|obs) [B])."""
+    distribution = agent.head(actor_critic.actor_network(agent).apply(params, obs))
+    return distribution.sample_and_log_prob(agent.head.noise(key, distribution.batch_shape))
+
+
+def temperature(learner: Learner) -> jax.Array:
+    """alpha []."""
+    return jnp.exp(learner.params["log_temperature"])

@@ -15,16 +15,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ActorCriticSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
 from jaxrl.algorithms.actor_critic.ddpg import actor_step, critic_step, deterministic_action
 from jaxrl.components.continuous import ContinuousPolicy, PointHead, num_entries
+from jaxrl.components.critics import Critics
 from jaxrl.components.replay import Batch
 from jaxrl.metrics import Metrics
 from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
 
 
 @dataclass
-class TD3(ActorCriticSettings):
+class TD3(ContinuousSettings):
     """TD3 for actions in a bounded Box."""
 
     num_critics: int = static(2, minimum=1)
@@ -50,6 +51,10 @@ class TD3(ActorCriticSettings):
         return PointHead(num_entries(actor_critic.space(self)))
 
     @property
+    def critic_network(self) -> Critics:
+        return actor_critic.critic_network(self)
+
+    @property
     def targets(self) -> tuple[str, ...]:
         return ("actor", "critics")
 
@@ -71,14 +76,23 @@ class TD3(ActorCriticSettings):
         next_action = smoothed_action(self, key, learner.target_params["actor"], batch.next_obs)
         learner, errors, metrics = critic_step(self, learner, batch, next_action)
         learner, more = actor_critic.every(
-            self.policy_delay, count, lambda learner: actor_step(self, learner, batch), learner
+            self.policy_delay, count, lambda learner: actor_step(self, learner, batch, self.value), learner
         )
         learner = actor_critic.with_moved_targets(self, learner, count, self.policy_delay)
         return learner, errors, {**metrics, **more}
+
+    def value(self, params: Any, obs: Any, action: jax.Array) -> jax.Array:
+        """What the actor climbs, [B]: the first critic."""
+        return self.critic_network.apply(params, obs, action)[0]
 
 
 def smoothed_action(td3: TD3, key: jax.Array, params: Any, obs: Any) -> jax.Array:
     """Eq. 14: mu(obs) with clipped noise, [B, D] in [-1, 1]."""
     action = deterministic_action(td3, params, obs)
-    noise = td3.target_noise * jax.random.normal(key, action.shape)
+    noise = td3.target_noise * smoothing_noise(key, action.shape)
     return jnp.clip(action + jnp.clip(noise, -td3.target_noise_clip, td3.target_noise_clip), -1.0, 1.0)
+
+
+def smoothing_noise(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Of standard deviation 1."""
+    return jax.random.normal(key, shape)

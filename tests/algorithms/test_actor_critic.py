@@ -1,0 +1,260 @@
+"""The actor-critics for continuous control: their losses on one batch, what their parts have in common, and an LQR."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl.algorithms.actor_critic import actor_critic, sac, td3
+from jaxrl.algorithms.actor_critic.ddpg import DDPG, deterministic_action
+from jaxrl.algorithms.actor_critic.sac import SAC
+from jaxrl.algorithms.actor_critic.td3 import TD3
+from jaxrl.algorithms.actor_critic.tqc import TQC, truncated
+from jaxrl.components import critic_losses as losses
+from jaxrl.components.replay import Batch
+from jaxrl.envs.environment import TimeStep
+from jaxrl.envs.spaces import Box
+from jaxrl.pytree import dataclass
+
+B = 16
+KEYS = jax.random.split(jax.random.key(0), 8)
+SMALL: dict[str, Any] = {"hidden_sizes": (8,), "batch_size": B}
+AXES = Box(np.array([-1.0, 0.0]), np.array([3.0, 10.0]))
+
+
+@dataclass
+class Stretched:
+    """Actions in a box that is neither symmetric nor a cube; nothing steps it here."""
+
+    observation_space = Box(-9.0, 9.0, (3,))
+    action_space = AXES
+
+    def reset(self, key: jax.Array) -> Any:
+        return jnp.int32(0), jax.random.normal(key, (3,))
+
+    def step(self, key: jax.Array, state: Any, action: Any) -> Any:
+        end = jnp.bool_(False)
+        return state, TimeStep(jax.random.normal(key, (3,)), jnp.float32(0), terminated=end, truncated=end, info={})
+
+
+def _batch() -> Batch:
+    return Batch(
+        obs=jax.random.normal(KEYS[0], (B, 3)),
+        action=jax.random.uniform(KEYS[1], (B, 2), minval=-1.0),
+        reward=jax.random.normal(KEYS[2], (B,)),
+        discount=jnp.where(jnp.arange(B) % 3 == 0, 0.0, 0.9),
+        next_obs=jax.random.normal(KEYS[3], (B, 3)),
+        weight=jax.random.uniform(KEYS[4], (B,)),
+    )
+
+
+def _learner(agent: Any) -> Any:
+    learner = agent.init(KEYS[5]).learner
+    # Targets of their own, so that what is taken from them shows.
+    other = agent.init(KEYS[6]).learner
+    return replace(learner, target_params=other.target_params)
+
+
+def assert_trees_close(a: Any, b: Any) -> None:
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+def test_td3_without_its_three_parts_is_ddpg() -> None:
+    env = Stretched()
+    off = TD3(env, num_critics=1, policy_delay=1, target_noise=0.0, **SMALL)
+    ddpg = DDPG(env, **SMALL)
+    learner = _learner(ddpg)
+    after, errors, _ = off.update(KEYS[7], learner, _batch(), jnp.int32(0))
+    expected, expected_errors, _ = ddpg.update(KEYS[7], learner, _batch(), jnp.int32(0))
+    assert_trees_close(after, expected)
+    np.testing.assert_allclose(errors, expected_errors, rtol=1e-5)
+    for part in ({"policy_delay": 2}, {"target_noise": 0.5}):
+        changed = replace(off, **part).update(KEYS[7], learner, _batch(), jnp.int32(0))[0]
+        with pytest.raises(AssertionError):
+            assert_trees_close(changed, expected)
+
+
+def test_the_target_of_td3_is_the_least_critics_at_the_smoothed_action() -> None:
+    agent = TD3(Stretched(), **SMALL)
+    learner, batch = _learner(agent), _batch()
+    seen: list[Any] = []
+    original = losses.squared_error
+
+    def watch(values: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
+        seen.append(jax.lax.stop_gradient(target))
+        return original(values, target, weight)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "squared_error", watch)
+        agent.update(KEYS[7], learner, batch, jnp.int32(0))
+    noise = np.clip(0.2 * np.asarray(td3.smoothing_noise(KEYS[7], (B, 2))), -0.5, 0.5)
+    action = np.asarray(deterministic_action(agent, learner.target_params["actor"], batch.next_obs))
+    q = agent.critic_network.apply(
+        learner.target_params["critics"], batch.next_obs, jnp.asarray(np.clip(action + noise, -1, 1))
+    )
+    expected = [batch.reward[i] + batch.discount[i] * min(float(q[0, i]), float(q[1, i])) for i in range(B)]
+    np.testing.assert_allclose(seen[0], expected, rtol=1e-5)
+
+
+def test_smoothing_is_clipped_and_stays_within_the_range() -> None:
+    agent = TD3(Stretched(), target_noise=5.0, target_noise_clip=0.5, **SMALL)
+    params = _learner(agent).params["actor"]
+    obs = jax.random.normal(KEYS[0], (1000, 3))
+    smoothed = td3.smoothed_action(agent, KEYS[1], params, obs)
+    distance = jnp.abs(smoothed - deterministic_action(agent, params, obs))
+    np.testing.assert_allclose(distance.max(), 0.5, atol=1e-6)
+    assert jnp.abs(td3.smoothed_action(agent, KEYS[1], jax.tree.map(lambda x: 99 * x, params), obs)).max() <= 1.0
+
+
+def test_the_actor_and_the_targets_of_td3_wait() -> None:
+    agent = TD3(Stretched(), policy_delay=3, **SMALL)
+    learner = _learner(agent)
+    for count in range(6):
+        after = agent.update(KEYS[7], learner, _batch(), jnp.int32(count))[0]
+        moves = (count + 1) % 3 == 0
+        assert (
+            np.array_equal(jax.tree.leaves(after.params["actor"])[1], jax.tree.leaves(learner.params["actor"])[1])
+            is not moves
+        )
+        assert (
+            np.array_equal(jax.tree.leaves(after.target_params)[0], jax.tree.leaves(learner.target_params)[0])
+            is not moves
+        )
+        assert not np.array_equal(
+            jax.tree.leaves(after.params["critics"])[0], jax.tree.leaves(learner.params["critics"])[0]
+        )
+
+
+def test_the_soft_target_by_hand() -> None:
+    agent = SAC(Stretched(), temperature=0.3, **SMALL)
+    learner, batch = _learner(agent), _batch()
+    sample_key = jax.random.split(KEYS[7], 4)[0]
+    action, log_prob = sac.sampled(agent, sample_key, learner.params["actor"], batch.next_obs)
+    q = agent.critic_network.apply(learner.target_params["critics"], batch.next_obs, action).min(axis=0)
+    target = batch.reward + batch.discount * (q - 0.3 * log_prob)
+    values = agent.critic_network.apply(learner.params["critics"], batch.obs, batch.action)
+    _, errors, _ = agent.critic_step(KEYS[7], learner, batch)
+    np.testing.assert_allclose(errors, np.abs(values - target).mean(axis=0), rtol=1e-4)
+
+
+def test_a_subset_of_critics_gives_the_target_and_all_of_them_the_actors_value() -> None:
+    agent = SAC(Stretched(), num_critics=5, subset_size=1, **SMALL)
+    learner, batch = _learner(agent), _batch()
+    all_values = agent.values(KEYS[0], learner.params["critics"], batch.obs, batch.action)
+    np.testing.assert_allclose(
+        agent.value(KEYS[0], learner.params["critics"], batch.obs, batch.action), all_values.mean(axis=0), rtol=1e-5
+    )
+    least = replace(agent, subset_size=None)
+    np.testing.assert_array_equal(
+        least.value(KEYS[0], learner.params["critics"], batch.obs, batch.action), all_values.min(axis=0)
+    )
+    # Which one is drawn anew each time.
+    drawn = {float(agent.critic_step(key, learner, batch)[1][1]) for key in jax.random.split(KEYS[1], 8)}
+    assert len(drawn) > 2
+
+
+def test_dropout_is_on_in_learning_only() -> None:
+    agent = SAC(Stretched(), dropout=0.5, layer_norm=True, **SMALL)
+    learner, batch = _learner(agent), _batch()
+    one, other = (agent.values(key, learner.params["critics"], batch.obs, batch.action) for key in KEYS[:2])
+    assert not np.allclose(one, other)
+    assert not np.allclose(one[0], one[1])
+    plain = agent.critic_network.apply(learner.params["critics"], batch.obs, batch.action)
+    without = replace(agent, dropout=0.0).values(KEYS[0], learner.params["critics"], batch.obs, batch.action)
+    np.testing.assert_array_equal(plain, without)
+
+
+@pytest.mark.parametrize(("target_entropy", "grows"), [(0.5, True), (-9.0, False)])
+def test_the_temperature_grows_where_the_entropy_is_below_its_target(target_entropy: float, grows: bool) -> None:
+    agent = SAC(Stretched(), target_entropy=target_entropy, **SMALL)
+    learner = _learner(agent)
+    narrow = jax.tree.map(jnp.zeros_like, learner.params["actor"])  # mean 0, std 1: less entropy than 0.5 per entry
+    learner = replace(learner, params={**learner.params, "actor": narrow})
+    after, metrics = sac.actor_step(agent, KEYS[7], learner, _batch(), agent.value)
+    entropy = float(metrics["entropy"].total / metrics["entropy"].weight)
+    assert (entropy < 2 * target_entropy) is grows
+    assert (float(after.params["log_temperature"]) > float(learner.params["log_temperature"])) is grows
+
+
+def test_no_gradient_goes_where_it_must_not() -> None:
+    log_prob, values = jnp.arange(3.0), jnp.ones((2, 3))
+    assert not np.any(jax.grad(losses.temperature_loss, argnums=1)(jnp.float32(0.3), log_prob, -1.0))
+    assert not np.any(jax.grad(losses.squared_error, argnums=1)(values, jnp.zeros(3), jnp.ones(3)))
+    np.testing.assert_allclose(
+        jax.grad(losses.temperature_loss)(jnp.float32(0.3), log_prob, -3.0), -(np.mean([0, 1, 2]) - 3.0)
+    )
+
+
+@pytest.mark.parametrize("algorithm", [DDPG, TD3, SAC, TQC, jaxrl.D4PG])
+def test_each_part_learns_from_its_own_loss_alone(algorithm: Any) -> None:
+    agent = algorithm(Stretched(), **SMALL)
+    learner = _learner(agent)
+    frozen = replace(agent, critic_learning_rate=0.0)
+    after = frozen.update(KEYS[7], learner, _batch(), jnp.int32(1))[0]
+    assert_trees_close(after.params["critics"], learner.params["critics"])
+    assert not np.array_equal(jax.tree.leaves(after.params["actor"])[1], jax.tree.leaves(learner.params["actor"])[1])
+    frozen = replace(agent, learning_rate=0.0)
+    after = frozen.update(KEYS[7], learner, _batch(), jnp.int32(1))[0]
+    assert_trees_close(
+        {name: value for name, value in after.params.items() if name != "critics"},
+        {name: value for name, value in learner.params.items() if name != "critics"},
+    )
+    assert not np.array_equal(
+        jax.tree.leaves(after.params["critics"])[0], jax.tree.leaves(learner.params["critics"])[0]
+    )
+
+
+def test_truncated_quantiles_are_those_of_a_plain_loop() -> None:
+    quantiles = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    for num_dropped in (0, 1, 4):
+        result = np.asarray(truncated(jnp.asarray(quantiles), num_dropped))
+        for row in range(4):
+            pooled = sorted(float(quantiles[critic, row, k]) for critic in range(3) for k in range(5))
+            np.testing.assert_allclose(result[row], pooled[: 3 * (5 - num_dropped)], rtol=1e-6)
+    np.testing.assert_allclose(
+        truncated(jnp.asarray(quantiles), 0).mean(axis=-1), quantiles.mean(axis=(0, 2)), rtol=1e-5
+    )
+
+
+def test_exploration_is_uniform_until_learning_starts() -> None:
+    agent = DDPG(Stretched(), num_envs=64, num_steps=32, learning_starts=4_000, noise_scale=0.0, **SMALL)
+    state = agent.init(KEYS[0])
+    low, high = np.asarray(AXES.low), np.asarray(AXES.high)
+    early = np.asarray(actor_critic.explore(agent, KEYS[1], state, jnp.int32(1))[1].action).reshape(-1, 2)
+    unit = (early - low) / (high - low)
+    for entry in range(2):
+        counts = np.histogram(unit[:, entry], bins=8, range=(0, 1))[0]
+        np.testing.assert_allclose(counts / len(unit), 1 / 8, atol=0.03)
+    late = np.asarray(actor_critic.explore(agent, KEYS[1], state, jnp.int32(2))[1].action).reshape(-1, 2)
+    np.testing.assert_allclose((late - low) / (high - low), 0.5, atol=0.1)  # the first actor plays the middle
+
+
+@pytest.mark.parametrize("algorithm", [DDPG, SAC])
+def test_other_actions_than_bounded_boxes_are_refused(algorithm: Any) -> None:
+    with pytest.raises(ValueError, match="finite bounds"):
+        algorithm("CartPole-v1")
+
+    endless = Stretched()
+    object.__setattr__(endless, "action_space", Box(-np.inf, np.inf, (2,)))
+    with pytest.raises(ValueError, match="finite bounds"):
+        algorithm(endless)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "fields", "words"),
+    [
+        (SAC, {"subset_size": 3}, "subset_size must be at most num_critics = 2, got 3"),
+        (SAC, {"dropout": 1.0}, "dropout must be at least 0 and below 1"),
+        (TQC, {"num_dropped": 25}, "num_dropped must be below num_quantiles = 25, got 25"),
+        (jaxrl.D4PG, {"value_min": 5.0, "value_max": 5.0}, "value_max must be above value_min"),
+        (DDPG, {"replay_capacity": 3}, "replay_capacity must hold at least one rollout"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(algorithm: Any, fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        algorithm(Stretched(), **fields)
