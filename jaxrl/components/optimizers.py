@@ -12,6 +12,7 @@ from jaxrl.pytree import Scalar
 def adam(
     learning_rate: Scalar,
     *,
+    beta1: Scalar = 0.9,
     epsilon: Scalar = 1e-5,
     max_grad_norm: Scalar | None = None,
     axis: str | None = None,
@@ -20,7 +21,7 @@ def adam(
 
     `learning_rate` and `max_grad_norm` may be traced. The updates already carry the minus sign: add them.
     """
-    return _flat(optax.scale_by_adam(eps=epsilon), learning_rate, max_grad_norm, axis)
+    return _flat(optax.scale_by_adam(b1=beta1, eps=epsilon), learning_rate, max_grad_norm, axis)
 
 
 def radam(

@@ -10,8 +10,10 @@ import jax.numpy as jnp
 
 import jaxrl
 from jaxrl.algorithms.actor_critic import actor_critic, td3
+from jaxrl.algorithms.actor_critic.crossq import CrossQ
 from jaxrl.algorithms.actor_critic.d4pg import D4PG
 from jaxrl.algorithms.actor_critic.ddpg import DDPG
+from jaxrl.algorithms.actor_critic.discrete_sac import DiscreteSAC
 from jaxrl.algorithms.actor_critic.sac import SAC
 from jaxrl.algorithms.actor_critic.td3 import TD3
 from jaxrl.algorithms.actor_critic.tqc import TQC
@@ -195,16 +197,22 @@ AC: dict[str, Any] = {
     "target_rate": 0.5,
     "max_grad_norm": 1e-4,
     "layer_norm": True,
-    "noise_scale": 0.2,
-    "noise_correlation": 0.5,
 }
 
 
-def _actor_critic_row(name: str, algorithm: Any, **fields: Any) -> Row:
-    def build() -> Any:
-        return algorithm(jaxrl.make("Pendulum-v1"), **{**SMALL, **AC, **fields})
+NOISE: dict[str, Any] = {"noise_scale": 0.2, "noise_correlation": 0.5}
+NO_TARGET = ("target_rate",)
 
-    return Row(name, build, _actor_critic_update, _actor_critic_batch)
+
+def _actor_critic_row(
+    name: str, algorithm: Any, env: str = "Pendulum-v1", unused: tuple[str, ...] = (), **fields: Any
+) -> Row:
+    noise = NOISE if env == "Pendulum-v1" else {}
+
+    def build() -> Any:
+        return algorithm(jaxrl.make(env), **{**SMALL, **AC, **noise, **fields})
+
+    return Row(name, build, _actor_critic_update, _actor_critic_batch, unused)
 
 
 R2: dict[str, Any] = {**Q, "burn_in": 4, "trace_length": 8, "memory_size": 8, "huber_delta": 1e-2}
@@ -235,5 +243,7 @@ ROWS = [
     _actor_critic_row("d4pg", D4PG, num_atoms=5, value_min=-20.0, value_max=5.0),
     _actor_critic_row("sac", SAC, num_critics=3, subset_size=2, policy_delay=2),
     _actor_critic_row("tqc", TQC, num_quantiles=4, num_dropped=1, huber_delta=1e-2),
+    _actor_critic_row("crossq", CrossQ, critic_hidden_sizes=(8,), layer_norm=False, renorm_warm_up=1, unused=NO_TARGET),
+    _actor_critic_row("discrete_sac", DiscreteSAC, "CartPole-v1"),
     Row("r2d2", lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2), _r2d2_update, _r2d2_batch),
 ]

@@ -10,11 +10,14 @@ import pytest
 
 import jaxrl
 from jaxrl.algorithms.actor_critic import actor_critic, sac, td3
+from jaxrl.algorithms.actor_critic.crossq import CrossQ
 from jaxrl.algorithms.actor_critic.ddpg import DDPG, deterministic_action
+from jaxrl.algorithms.actor_critic.discrete_sac import soft_values
 from jaxrl.algorithms.actor_critic.sac import SAC
 from jaxrl.algorithms.actor_critic.td3 import TD3
 from jaxrl.algorithms.actor_critic.tqc import TQC, truncated
 from jaxrl.components import critic_losses as losses
+from jaxrl.components.categorical import Categorical
 from jaxrl.components.replay import Batch
 from jaxrl.envs.environment import TimeStep
 from jaxrl.envs.spaces import Box
@@ -59,6 +62,11 @@ def _learner(agent: Any) -> Any:
     return replace(learner, target_params=other.target_params)
 
 
+@jax.jit
+def _updated(agent: Any, learner: Any, count: Any) -> Any:
+    return agent.update(KEYS[7], learner, _batch(), jnp.int32(count))
+
+
 def assert_trees_close(a: Any, b: Any) -> None:
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
@@ -69,12 +77,12 @@ def test_td3_without_its_three_parts_is_ddpg() -> None:
     off = TD3(env, num_critics=1, policy_delay=1, target_noise=0.0, **SMALL)
     ddpg = DDPG(env, **SMALL)
     learner = _learner(ddpg)
-    after, errors, _ = off.update(KEYS[7], learner, _batch(), jnp.int32(0))
-    expected, expected_errors, _ = ddpg.update(KEYS[7], learner, _batch(), jnp.int32(0))
+    after, errors, _ = _updated(off, learner, 0)
+    expected, expected_errors, _ = _updated(ddpg, learner, 0)
     assert_trees_close(after, expected)
     np.testing.assert_allclose(errors, expected_errors, rtol=1e-5)
     for part in ({"policy_delay": 2}, {"target_noise": 0.5}):
-        changed = replace(off, **part).update(KEYS[7], learner, _batch(), jnp.int32(0))[0]
+        changed = _updated(replace(off, **part), learner, 0)[0]
         with pytest.raises(AssertionError):
             assert_trees_close(changed, expected)
 
@@ -115,7 +123,7 @@ def test_the_actor_and_the_targets_of_td3_wait() -> None:
     agent = TD3(Stretched(), policy_delay=3, **SMALL)
     learner = _learner(agent)
     for count in range(6):
-        after = agent.update(KEYS[7], learner, _batch(), jnp.int32(count))[0]
+        after = _updated(agent, learner, count)[0]
         moves = (count + 1) % 3 == 0
         assert (
             np.array_equal(jax.tree.leaves(after.params["actor"])[1], jax.tree.leaves(learner.params["actor"])[1])
@@ -139,7 +147,7 @@ def test_the_soft_target_by_hand() -> None:
     target = batch.reward + batch.discount * (q - 0.3 * log_prob)
     values = agent.critic_network.apply(learner.params["critics"], batch.obs, batch.action)
     _, errors, _ = agent.critic_step(KEYS[7], learner, batch)
-    np.testing.assert_allclose(errors, np.abs(values - target).mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(errors, np.abs(np.asarray(values) - np.asarray(target)).mean(axis=0), rtol=1e-4)
 
 
 def test_a_subset_of_critics_gives_the_target_and_all_of_them_the_actors_value() -> None:
@@ -173,7 +181,8 @@ def test_dropout_is_on_in_learning_only() -> None:
 def test_the_temperature_grows_where_the_entropy_is_below_its_target(target_entropy: float, grows: bool) -> None:
     agent = SAC(Stretched(), target_entropy=target_entropy, **SMALL)
     learner = _learner(agent)
-    narrow = jax.tree.map(jnp.zeros_like, learner.params["actor"])  # mean 0, std 1: less entropy than 0.5 per entry
+    narrow = jax.tree.map(jnp.zeros_like, learner.params["actor"])
+    narrow["params"]["Dense_0"]["bias"] = jnp.array([0.0, 0.0, -2.0, -2.0])  # mean 0, log std -2
     learner = replace(learner, params={**learner.params, "actor": narrow})
     after, metrics = sac.actor_step(agent, KEYS[7], learner, _batch(), agent.value)
     entropy = float(metrics["entropy"].total / metrics["entropy"].weight)
@@ -190,16 +199,16 @@ def test_no_gradient_goes_where_it_must_not() -> None:
     )
 
 
-@pytest.mark.parametrize("algorithm", [DDPG, TD3, SAC, TQC, jaxrl.D4PG])
+@pytest.mark.parametrize("algorithm", [DDPG, TD3, SAC, TQC, CrossQ, jaxrl.D4PG])
 def test_each_part_learns_from_its_own_loss_alone(algorithm: Any) -> None:
     agent = algorithm(Stretched(), **SMALL)
     learner = _learner(agent)
     frozen = replace(agent, critic_learning_rate=0.0)
-    after = frozen.update(KEYS[7], learner, _batch(), jnp.int32(1))[0]
-    assert_trees_close(after.params["critics"], learner.params["critics"])
+    after = _updated(frozen, learner, 5)[0]
+    assert_trees_close(after.params["critics"]["params"], learner.params["critics"]["params"])
     assert not np.array_equal(jax.tree.leaves(after.params["actor"])[1], jax.tree.leaves(learner.params["actor"])[1])
     frozen = replace(agent, learning_rate=0.0)
-    after = frozen.update(KEYS[7], learner, _batch(), jnp.int32(1))[0]
+    after = _updated(frozen, learner, 5)[0]
     assert_trees_close(
         {name: value for name, value in after.params.items() if name != "critics"},
         {name: value for name, value in learner.params.items() if name != "critics"},
@@ -258,3 +267,52 @@ def test_other_actions_than_bounded_boxes_are_refused(algorithm: Any) -> None:
 def test_settings_that_do_not_fit_are_refused(algorithm: Any, fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         algorithm(Stretched(), **fields)
+
+
+def _bandit_probabilities(rewards: jax.Array, alpha: float) -> jax.Array:
+    """Gradient descent on the actor's loss, from anywhere."""
+
+    def loss(logits: jax.Array) -> jax.Array:
+        return -soft_values(Categorical(logits), rewards, alpha).sum()
+
+    def descend(logits: jax.Array, _: None) -> tuple[jax.Array, None]:
+        return logits - 2.0 * jax.grad(loss)(logits), None
+
+    logits, _ = jax.lax.scan(descend, jax.random.normal(KEYS[0], rewards.shape), None, length=2_000)
+    return jax.nn.softmax(logits)
+
+
+def test_the_fixed_point_of_discrete_sac_on_a_bandit_is_the_boltzmann_policy() -> None:
+    rewards = jnp.array([[1.0, 0.4, -0.5], [0.0, 0.0, 3.0]])
+    np.testing.assert_allclose(_bandit_probabilities(rewards, 0.7), jax.nn.softmax(rewards / 0.7), atol=1e-3)
+    # Its value there is alpha log sum exp(Q / alpha).
+    best = Categorical(rewards / 0.7)
+    np.testing.assert_allclose(
+        soft_values(best, rewards, 0.7), 0.7 * jax.nn.logsumexp(rewards / 0.7, axis=-1), rtol=1e-5
+    )
+
+
+def test_crossq_normalises_by_the_batch_that_holds_both_sides() -> None:
+    agent = CrossQ(Stretched(), critic_hidden_sizes=(8,), **SMALL)
+    learner, batch = _learner(agent), _batch()
+    next_action = jax.random.uniform(KEYS[6], (B, 2), minval=-1.0)
+    _, stats = agent.joint_values(learner.params["critics"], batch, next_action)
+    inputs = np.concatenate(
+        [np.concatenate([batch.obs, batch.action], axis=1), np.concatenate([batch.next_obs, next_action], axis=1)]
+    )
+    first = stats["ensemble"]["BatchRenorm_0"]
+    for critic in range(2):  # fresh statistics (0 and 1), moved by a hundredth
+        np.testing.assert_allclose(first["mean"][critic], 0.01 * inputs.mean(axis=0), rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(first["variance"][critic], 0.99 + 0.01 * inputs.var(axis=0), rtol=1e-5)
+
+
+def test_crossq_keeps_its_statistics_and_has_no_targets() -> None:
+    agent = CrossQ(Stretched(), critic_hidden_sizes=(8,), **SMALL)
+    learner = agent.init(KEYS[5]).learner
+    assert learner.target_params == {}
+    after = _updated(agent, learner, 0)[0]
+    stats = after.params["critics"]["batch_stats"]["ensemble"]["BatchRenorm_0"]
+    np.testing.assert_array_equal(stats["count"], np.ones(2))
+    assert np.abs(stats["mean"]).max() > 0
+    with pytest.raises(ValueError, match="layer_norm=True"):
+        CrossQ(Stretched(), layer_norm=True)

@@ -187,6 +187,12 @@ AC: dict[str, Any] = {
 SOFT: dict[str, Any] = {"temperature": 1e-3, "learn_temperature": False}
 
 
+def _expected_q(agent: Any, params: Any, obs: jax.Array) -> jax.Array:
+    probabilities = jax.nn.softmax(agent.distribution(params["actor"], obs).logits)
+    values: jax.Array = agent.critic_network.apply(params["critics"], obs).mean(axis=0)
+    return (probabilities * values).sum(axis=-1)
+
+
 def _actor_critic(name: str, algorithm: Any, **fields: Any) -> Learns:
     def value(agent: Any, params: Any, obs: jax.Array) -> jax.Array:
         action = agent.head(actor_critic.actor_network(agent).apply(params["actor"], obs)).mode()
@@ -234,6 +240,8 @@ CASES = [
     _actor_critic("d4pg", jaxrl.D4PG, **RANGE),
     _actor_critic("sac", jaxrl.SAC, **SOFT),
     _actor_critic("tqc", jaxrl.TQC, num_dropped=0, num_quantiles=8, **SOFT),
+    _actor_critic("crossq", jaxrl.CrossQ, critic_hidden_sizes=(32,), **SOFT),
+    Learns("discrete_sac", lambda env: jaxrl.DiscreteSAC(env, **AC, **SOFT), False, _expected_q),
 ]
 # One worker takes all tests of a case: what is trained for one serves the others.
 EVERY = pytest.mark.parametrize(

@@ -65,6 +65,8 @@ class ActorCriticSettings(OffPolicySettings):
     learning_rate: Scalar = hyperparameter(3e-4, minimum=0)
     """Of everything but the critics."""
     critic_learning_rate: Scalar = hyperparameter(1e-3, minimum=0)
+    adam_beta1: Scalar = hyperparameter(0.9, minimum=0, maximum=1)
+    """Decay of the mean of gradients."""
     adam_epsilon: Scalar = hyperparameter(1e-8, above=0)
     max_grad_norm: Scalar | None = hyperparameter(None, above=0)
     target_rate: Scalar = hyperparameter(5e-3, above=0, maximum=1)  # tau
@@ -249,8 +251,10 @@ def actor_network(agent: Any) -> ActorNetwork:
 
 def optimizer(agent: Any, name: str) -> optax.GradientTransformation:
     """Adam for the parameters `name`."""
-    rate = agent.critic_learning_rate if name == "critics" else agent.learning_rate
-    return adam(rate, epsilon=agent.adam_epsilon, max_grad_norm=agent.max_grad_norm, axis=agent.axis)
+    own_rates = {"critics": "critic_learning_rate", "duals": "dual_learning_rate"}
+    rate = getattr(agent, own_rates.get(name, "learning_rate"))
+    limits = {"max_grad_norm": agent.max_grad_norm, "axis": agent.axis}
+    return adam(rate, beta1=agent.adam_beta1, epsilon=agent.adam_epsilon, **limits)
 
 
 def environments(agent: Any) -> VectorEnvironment:

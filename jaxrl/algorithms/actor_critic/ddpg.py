@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
 from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
@@ -95,7 +94,7 @@ def critic_step(agent: Any, learner: Learner, batch: Batch, next_action: jax.Arr
         return losses.squared_error(values, target, batch.weight), values
 
     learner, values = actor_critic.descend(agent, learner, "critics", loss)
-    errors = jnp.abs(values - target).mean(axis=0)
+    errors = losses.mean_error(values, target)
     return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
 

@@ -107,11 +107,11 @@ class DiscreteSAC(ActorCriticSettings):
 
         def loss(params: Any) -> tuple[jax.Array, jax.Array]:
             all_values = self.critic_network.apply(params, batch.obs)
-            values = pick(all_values, jnp.broadcast_to(batch.action, all_values.shape[:-1]))
+            values = pick(all_values, jnp.broadcast_to(batch.action[None], all_values.shape[:-1]))
             return losses.squared_error(values, target, batch.weight), values
 
         learner, values = actor_critic.descend(self, learner, "critics", loss)
-        errors = jnp.abs(values - target).mean(axis=0)
+        errors = losses.mean_error(values, target)
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
     def actor_step(self, learner: Learner, batch: Batch) -> tuple[Learner, Metrics]:

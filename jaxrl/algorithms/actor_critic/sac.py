@@ -31,10 +31,11 @@ from jaxrl.metrics import Metrics, mean
 from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
 
 if TYPE_CHECKING:
+    from jaxrl.algorithms.actor_critic.crossq import CrossQ
     from jaxrl.algorithms.actor_critic.tqc import TQC
 
-AnySAC: TypeAlias = "SAC | TQC"
-"""The two forms whose actor and temperature learn alike."""
+AnySAC: TypeAlias = "SAC | TQC | CrossQ"
+"""The forms whose actor and temperature learn alike."""
 
 
 @dataclass
@@ -118,7 +119,7 @@ class SAC(ContinuousSettings):
             return losses.squared_error(values, target, batch.weight), values
 
         learner, values = actor_critic.descend(self, learner, "critics", loss)
-        errors = jnp.abs(values - target).mean(axis=0)
+        errors = losses.mean_error(values, target)
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
     def values(self, key: jax.Array, params: Any, obs: Any, action: jax.Array) -> jax.Array:

@@ -107,10 +107,10 @@ class TQC(ContinuousSettings):
 
         def loss(params: Any) -> tuple[jax.Array, jax.Array]:
             predicted = self.critic_network.apply(params, batch.obs, batch.action)  # [E, B, K]
-            every_target = jnp.broadcast_to(targets, (self.num_critics, *targets.shape))
-            every_fraction = jnp.broadcast_to(fractions, predicted.shape)
+            every_target = jnp.broadcast_to(targets[None], (self.num_critics, *targets.shape))
+            every_fraction = jnp.broadcast_to(fractions[None, None], predicted.shape)
             loss = quantile_huber_loss(predicted, every_fraction, every_target, self.huber_delta)
-            return (batch.weight * loss).mean(axis=-1).sum(), predicted
+            return (batch.weight[None] * loss).mean(axis=-1).sum(), predicted
 
         learner, predicted = actor_critic.descend(self, learner, "critics", loss)
         values = predicted.mean(axis=(0, -1))
