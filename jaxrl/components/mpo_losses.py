@@ -42,8 +42,9 @@ def temperature_loss(temperature: jax.Array, values: jax.Array, bound: Scalar) -
     drawn from of at most epsilon. It is least where the divergence of `action_weights` from uniform ones is epsilon.
     """
     values = jax.lax.stop_gradient(values)
-    log_mean = jax.nn.logsumexp(values / temperature, axis=0) - jnp.log(float(values.shape[0]))
-    return temperature * (bound + log_mean.mean())
+    best = values.max(axis=0)  # apart, so that the slope is no difference of large numbers where eta is small
+    log_mean = jax.nn.logsumexp((values - best[None]) / temperature, axis=0) - jnp.log(float(values.shape[0]))
+    return best.mean() + temperature * (bound + log_mean.mean())
 
 
 def decoupled(policy: Gaussian, target_policy: Gaussian) -> tuple[Gaussian, Gaussian]:

@@ -27,7 +27,7 @@ from jaxrl.algorithms.actor_critic import actor_critic
 from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
 from jaxrl.components import mpo_losses as losses
 from jaxrl.components.continuous import ContinuousPolicy, num_entries
-from jaxrl.components.critic_losses import squared_error
+from jaxrl.components.critic_losses import mean_error, squared_error
 from jaxrl.components.critics import Critics
 from jaxrl.components.gaussian import Gaussian
 from jaxrl.components.replay import Batch
@@ -157,7 +157,7 @@ class MPO(ContinuousSettings):
             return squared_error(values, target, batch.weight), values
 
         learner, values = actor_critic.descend(self, learner, "critics", loss)
-        errors = jnp.abs(values - target).mean(axis=0)
+        errors = mean_error(values, target)
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
     def policy_step(self, key: jax.Array, learner: Learner, batch: Batch) -> tuple[Learner, Metrics]:
