@@ -202,6 +202,9 @@ AC: dict[str, Any] = {
 
 NOISE: dict[str, Any] = {"noise_scale": 0.2, "noise_correlation": 0.5}
 NO_TARGET = ("target_rate",)
+CROSSQ: dict[str, Any] = {"critic_hidden_sizes": (8,), "layer_norm": False, "renorm_warm_up": 1}
+# So near the first entropy that the gradient of the temperature is not clipped, and more than its sign counts.
+SOFT: dict[str, Any] = {"target_entropy": 0.62, "max_grad_norm": 0.1}
 
 
 def _actor_critic_row(
@@ -241,9 +244,9 @@ ROWS = [
     _actor_critic_row("ddpg", DDPG),
     _actor_critic_row("td3", TD3, target_noise_clip=0.1),
     _actor_critic_row("d4pg", D4PG, num_atoms=5, value_min=-20.0, value_max=5.0),
-    _actor_critic_row("sac", SAC, num_critics=3, subset_size=2, policy_delay=2),
-    _actor_critic_row("tqc", TQC, num_quantiles=4, num_dropped=1, huber_delta=1e-2),
-    _actor_critic_row("crossq", CrossQ, critic_hidden_sizes=(8,), layer_norm=False, renorm_warm_up=1, unused=NO_TARGET),
+    _actor_critic_row("sac", SAC, num_critics=3, subset_size=2, policy_delay=2, **SOFT),
+    _actor_critic_row("tqc", TQC, num_quantiles=4, num_dropped=1, huber_delta=1e-2, **SOFT),
+    _actor_critic_row("crossq", CrossQ, unused=NO_TARGET, **CROSSQ, **SOFT),
     _actor_critic_row("discrete_sac", DiscreteSAC, "CartPole-v1"),
     Row("r2d2", lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2), _r2d2_update, _r2d2_batch),
 ]
