@@ -247,6 +247,6 @@ ROWS = [
     _actor_critic_row("sac", SAC, num_critics=3, subset_size=2, policy_delay=2, **SOFT),
     _actor_critic_row("tqc", TQC, num_quantiles=4, num_dropped=1, huber_delta=1e-2, **SOFT),
     _actor_critic_row("crossq", CrossQ, unused=NO_TARGET, **CROSSQ, **SOFT),
-    _actor_critic_row("discrete_sac", DiscreteSAC, "CartPole-v1"),
+    _actor_critic_row("discrete_sac", DiscreteSAC, "CartPole-v1", target_entropy=0.99, max_grad_norm=0.1),
     Row("r2d2", lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2), _r2d2_update, _r2d2_batch),
 ]
