@@ -97,6 +97,7 @@ TASKS = (
     Task("sac", "Pendulum-v1", 8, 20_000, -180, "rl-baselines3-zoo, SAC: -157 at 20k"),
     Task("tqc", "Pendulum-v1", 8, 20_000, -180, "rl-baselines3-zoo, TQC: -151 at 20k"),
     Task("crossq", "Pendulum-v1", 8, 20_000, -180, "as SAC"),
+    Task("mpo", "Pendulum-v1", 8, 50_000, -220, "as D4PG"),
     Task("discrete_sac", "CartPole-v1", 8, 100_000, 450, "Gymnasium's cap of 500; Rejax's budget is 50k"),
     Task("r2d2", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("dqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),

@@ -13,6 +13,7 @@ from jaxrl.algorithms.actor_critic.crossq import CrossQ as CrossQ
 from jaxrl.algorithms.actor_critic.d4pg import D4PG as D4PG
 from jaxrl.algorithms.actor_critic.ddpg import DDPG as DDPG
 from jaxrl.algorithms.actor_critic.discrete_sac import DiscreteSAC as DiscreteSAC
+from jaxrl.algorithms.actor_critic.mpo import MPO as MPO
 from jaxrl.algorithms.actor_critic.sac import SAC as SAC
 from jaxrl.algorithms.actor_critic.td3 import TD3 as TD3
 from jaxrl.algorithms.actor_critic.tqc import TQC as TQC

@@ -29,3 +29,11 @@ def own_key(key: jax.Array, axis: str | None) -> jax.Array:
 def mean_over(axis: str | None, tree: T) -> T:
     """Average every leaf over the devices."""
     return tree if axis is None else jax.lax.pmean(tree, axis)
+
+
+def of_first(axis: str | None, tree: T) -> T:
+    """The first device's value of every leaf, on all devices."""
+    if axis is None:
+        return tree
+    chosen: T = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, axis)[0], tree)
+    return chosen

@@ -7,7 +7,7 @@ entropy of a policy does not depend on the units of its actions.
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -96,6 +96,23 @@ def squashed_gaussian_head(space: Box) -> SquashedGaussianHead:
     return SquashedGaussianHead((size,), (-1.0,) * size, (1.0,) * size)
 
 
+class ContinuousHead(Protocol):
+    """The bridge from an actor's outputs to a distribution over actions in [-1, 1]; hashable, so that it is static."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs for each observation that the actor must give."""
+        ...
+
+    def noise(self, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """All randomness of sampling for leading axes `shape`, in one draw."""
+        ...
+
+    def __call__(self, outputs: jax.Array) -> Any:
+        """The distribution, with `mode()` and `sample(noise)`."""
+        ...
+
+
 @dataclass
 class ContinuousPolicy:
     """A policy in a Box, with noise added to its actions while it explores; its memory is that noise, [..., D]."""
@@ -108,7 +125,7 @@ class ContinuousPolicy:
     """Of the added noise, between two steps of an episode."""
     network: nn.Module = static()
     """`__call__(obs) -> outputs`, as `critics.ActorNetwork`."""
-    head: PointHead | SquashedGaussianHead = static()
+    head: ContinuousHead = static()
     action_space: Box = static()
     greedy: bool = static(True)
 

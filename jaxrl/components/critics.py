@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.components.q_networks import QNetwork
-from jaxrl.components.torsos import MLP, dense
+from jaxrl.components.torsos import MLP, ResidualMLP, dense
 
 
 class ActorNetwork(nn.Module):
@@ -35,13 +35,18 @@ class Critic(nn.Module):
     activation: str = "relu"
     layer_norm: bool = False
     dropout: float = 0.0
+    residual: bool = False
+    """A `ResidualMLP`, which has norms of its own and no dropout."""
     num_outputs: int = 1
 
     @nn.compact
     def __call__(self, obs: Any, action: jax.Array) -> jax.Array:
         """`action` [..., D], scaled to [-1, 1]; dropout is on where there is a random stream "dropout"."""
         features = jnp.concatenate([self.encoder(obs), action], axis=-1)
-        features = MLP(self.hidden_sizes, self.activation, self.layer_norm, dropout=self.dropout)(features)
+        if self.residual:
+            features = ResidualMLP(self.hidden_sizes, self.activation)(features)
+        else:
+            features = MLP(self.hidden_sizes, self.activation, self.layer_norm, dropout=self.dropout)(features)
         return dense(self.num_outputs, 1.0)(features)
 
 
@@ -54,6 +59,7 @@ class Critics(nn.Module):
     activation: str = "relu"
     layer_norm: bool = False
     dropout: float = 0.0
+    residual: bool = False
     num_atoms: int | None = None
 
     @nn.compact
@@ -73,6 +79,7 @@ class Critics(nn.Module):
             self.activation,
             self.layer_norm,
             self.dropout,
+            self.residual,
             num_outputs,
             name="ensemble",
         )(obs, action)

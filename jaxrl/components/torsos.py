@@ -74,6 +74,27 @@ class MLP(nn.Module):
         return features
 
 
+class ResidualMLP(nn.Module):
+    """SimBa (Lee et al. 2024, https://arxiv.org/abs/2410.09754): [..., F] to [..., hidden_sizes[-1]].
+
+    A linear layer, then for each size h a block x + W_2 activation(W_1 norm(x)) with 4 h units inside, then a layer
+    norm. All sizes must be equal; observations are best normalised (`normalize_observations`).
+    """
+
+    hidden_sizes: tuple[int, ...] = (128, 128)
+    activation: str = "relu"
+
+    @nn.compact
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        """Features of flat observations."""
+        activation, size = activation_function(self.activation), self.hidden_sizes[0]
+        features = dense(size, 1.0)(obs.astype(jnp.float32))
+        for _ in self.hidden_sizes:
+            inner = activation(dense(4 * size, math.sqrt(2.0))(nn.LayerNorm()(features)))
+            features = features + dense(size, 1.0)(inner)
+        return nn.LayerNorm()(features)
+
+
 class CNN(nn.Module):
     """Convolutions without padding, then dense layers, each followed by the activation: [..., H, W, C] to [..., F].
 

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 
 import jaxrl
-from jaxrl.algorithms.actor_critic import actor_critic, td3
+from jaxrl.algorithms.actor_critic import actor_critic, mpo, td3
 from jaxrl.algorithms.actor_critic.crossq import CrossQ
 from jaxrl.algorithms.actor_critic.d4pg import D4PG
 from jaxrl.algorithms.actor_critic.ddpg import DDPG
 from jaxrl.algorithms.actor_critic.discrete_sac import DiscreteSAC
+from jaxrl.algorithms.actor_critic.mpo import MPO
 from jaxrl.algorithms.actor_critic.sac import SAC
 from jaxrl.algorithms.actor_critic.td3 import TD3
 from jaxrl.algorithms.actor_critic.tqc import TQC
@@ -143,9 +144,13 @@ def _actor_critic_update(agent: Any, learner: Any, batch: Any) -> Any:
     def drawn(key: Any, shape: Any) -> Any:
         return jnp.broadcast_to(jax.random.normal(key, (agent.head.shape[0],)), (*shape, agent.head.shape[0]))
 
+    def samples(key: Any, shape: Any) -> Any:
+        return jnp.broadcast_to(jax.random.normal(key, (shape[0], 1, shape[2])), shape)
+
     with (
         mock.patch.object(SquashedGaussianHead, "noise", lambda head, key, shape: drawn(key, shape)),
         mock.patch.object(td3, "smoothing_noise", lambda key, shape: jnp.full(shape, jax.random.normal(key))),
+        mock.patch.object(mpo, "sample_noise", samples),
     ):
         return agent.update(jax.random.key(4), learner, batch, jnp.int32(1))[0]
 
@@ -247,6 +252,7 @@ ROWS = [
     _actor_critic_row("sac", SAC, num_critics=3, subset_size=2, policy_delay=2, **SOFT),
     _actor_critic_row("tqc", TQC, num_quantiles=4, num_dropped=1, huber_delta=1e-2, **SOFT),
     _actor_critic_row("crossq", CrossQ, unused=NO_TARGET, **CROSSQ, **SOFT),
+    _actor_critic_row("mpo", MPO, num_critics=2, num_samples=4, target_period=2),
     _actor_critic_row("discrete_sac", DiscreteSAC, "CartPole-v1", target_entropy=0.99, max_grad_norm=0.1),
     Row("r2d2", lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2), _r2d2_update, _r2d2_batch),
 ]

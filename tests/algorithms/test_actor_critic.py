@@ -261,6 +261,10 @@ def test_other_actions_than_bounded_boxes_are_refused(algorithm: Any) -> None:
         (SAC, {"dropout": 1.0}, "dropout must be at least 0 and below 1"),
         (TQC, {"num_dropped": 25}, "num_dropped must be below num_quantiles = 25, got 25"),
         (jaxrl.D4PG, {"value_min": 5.0, "value_max": 5.0}, "value_max must be above value_min"),
+        (SAC, {"residual": True, "hidden_sizes": (8, 16)}, "hidden_sizes that are all equal"),
+        (SAC, {"residual": True, "dropout": 0.1}, "Residual blocks have no dropout"),
+        (TD3, {"residual": True, "layer_norm": True}, "layer norms of their own"),
+        (CrossQ, {"residual": True}, "CrossQ has no residual blocks"),
         (DDPG, {"replay_capacity": 3}, "replay_capacity must hold at least one rollout"),
     ],
 )
@@ -316,3 +320,29 @@ def test_crossq_keeps_its_statistics_and_has_no_targets() -> None:
     assert np.abs(stats["mean"]).max() > 0
     with pytest.raises(ValueError, match="layer_norm=True"):
         CrossQ(Stretched(), layer_norm=True)
+
+
+def test_a_reset_begins_anew_with_all_but_the_statistics_and_agrees_on_every_device() -> None:
+    agent = TD3(Stretched(), reset_period=3, normalize_observations=True, axis="devices", **SMALL)
+    learner = replace(agent, axis=None).init(KEYS[5]).learner
+    learner = replace(learner, observation_stats=replace(learner.observation_stats, count=jnp.float32(7.0)))
+
+    def reset(key: jax.Array, count: jax.Array) -> Any:
+        return actor_critic.reset_now_and_then(agent, key, learner, _batch(), count)
+
+    for count in (0, 1, 2):
+        after = jax.vmap(reset, in_axes=(0, None), axis_name="devices")(KEYS[:2], jnp.int32(count))
+        kernel = after.params["actor"]["params"]["Dense_0"]["kernel"]
+        np.testing.assert_array_equal(kernel[0], kernel[1])
+        assert np.array_equal(kernel[0], learner.params["actor"]["params"]["Dense_0"]["kernel"]) is (count != 2)
+        assert_trees_close(after.params if count == 2 else (), {**after.target_params} if count == 2 else ())
+        np.testing.assert_array_equal(after.observation_stats.count, np.full(2, 7.0))
+
+
+def test_residual_networks_learn() -> None:
+    agent = SAC(Stretched(), residual=True, **SMALL)
+    learner = _learner(agent)
+    after = _updated(agent, learner, 0)[0]
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), after.params, learner.params)
+    assert all(jax.tree.leaves(moved["critics"]["params"]["ensemble"]["ResidualMLP_0"]["Dense_0"]))
+    assert "layers_1" in learner.params["actor"]["params"]["torso"]

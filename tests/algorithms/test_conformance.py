@@ -1,5 +1,6 @@
 """What every algorithm must satisfy, whatever it computes; the rows stand in `conformance_table.py`."""
 
+import functools
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any
@@ -19,11 +20,15 @@ ALGORITHMS = pytest.mark.parametrize(
     "row", [pytest.param(row, id=row.name, marks=pytest.mark.xdist_group(f"conformance {row.name}")) for row in ROWS]
 )
 
+# These programs are compiled for a few steps each, so compiling is what takes time.
+_jit = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+)
 # One compiled program each for all tests of a row: start and stop are traced.
-_begin = jax.jit(initial_state)
-_advance = jax.jit(advance)
-_begin_all = jax.jit(jax.vmap(initial_state, in_axes=(None, 0)))
-_advance_all = jax.jit(jax.vmap(advance, in_axes=(None, 0, 0, None, None)))
+_begin = _jit(initial_state)
+_advance = _jit(advance)
+_begin_all = _jit(jax.vmap(initial_state, in_axes=(None, 0)))
+_advance_all = _jit(jax.vmap(advance, in_axes=(None, 0, 0, None, None)))
 
 
 @cache
@@ -96,7 +101,7 @@ def test_two_and_two_iterations_are_four(row: Row) -> None:
 
 @ALGORITHMS
 def test_train_is_the_same_run_in_one_call(row: Row) -> None:
-    result = jax.jit(train, static_argnames=("num_iterations", "num_reports"))(
+    result = _jit(train, static_argnames=("num_iterations", "num_reports"))(
         row.build(), jax.random.split(jax.random.key(0), SEEDS)[0], num_iterations=3, num_reports=2
     )
     state, metrics = _alone(row, 0, 3)
@@ -135,13 +140,13 @@ def test_an_update_over_four_devices_is_one_on_the_joined_batch(row: Row) -> Non
     algorithm = row.build()
     state, _ = _alone(row, 0, 3)
     batch, axis = row.batch(algorithm, state)
-    joined = jax.jit(row.update)(algorithm, state.learner, batch)
+    joined = _jit(row.update)(algorithm, state.learner, batch)
 
     def cut(leaf: jax.Array) -> jax.Array:
         return jnp.stack(jnp.split(leaf, 4, axis=axis))
 
     spread = replace(algorithm, axis="devices")
-    learners = jax.jit(jax.vmap(row.update, in_axes=(None, None, 0), axis_name="devices"))(
+    learners = _jit(jax.vmap(row.update, in_axes=(None, None, 0), axis_name="devices"))(
         spread, state.learner, jax.tree.map(cut, batch)
     )
     for x, y in zip(jax.tree.leaves(learners), jax.tree.leaves(joined), strict=True):
@@ -159,7 +164,7 @@ def test_environments_spread_over_devices_are_all_different(row: Row) -> None:
     shapes = jax.eval_shape(jax.vmap(step, axis_name="devices"), jax.random.split(jax.random.key(0), 4))
     assert jax.tree.leaves(shapes[0].world.obs)[0].shape[:2] == (4, 2)  # 8 environments, 2 on each
 
-    worlds = jax.jit(jax.vmap(lambda key: spread.init(key), axis_name="devices", axis_size=4, in_axes=None))(
+    worlds = _jit(jax.vmap(lambda key: spread.init(key), axis_name="devices", axis_size=4, in_axes=None))(
         jax.random.key(0)
     )
     params = jax.tree.leaves(worlds.learner)
@@ -196,7 +201,7 @@ def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) ->
         state, run_key = initial_state(algorithm, key)
         return advance(algorithm, run_key, state, 0, 3)[0].learner
 
-    learners = jax.jit(jax.vmap(run, in_axes=(axes, None)))(agents, jax.random.key(0))
+    learners = _jit(jax.vmap(run, in_axes=(axes, None)))(agents, jax.random.key(0))
     rows = np.concatenate([_array(x).reshape(len(names) + 1, -1) for x in jax.tree.leaves(learners)], axis=1)
     for index, name in enumerate(names):
         assert not np.array_equal(rows[index], rows[-1]), f"{name} changes nothing"

@@ -241,7 +241,17 @@ CASES = [
     _actor_critic("sac", jaxrl.SAC, **SOFT),
     _actor_critic("tqc", jaxrl.TQC, num_dropped=0, num_quantiles=8, **SOFT),
     _actor_critic("crossq", jaxrl.CrossQ, critic_hidden_sizes=(32,), **SOFT),
-    Learns("discrete_sac", lambda env: jaxrl.DiscreteSAC(env, **AC, **SOFT), False, _expected_q),
+    _actor_critic(
+        "mpo",
+        jaxrl.MPO,
+        target_rate=1.0,
+        target_period=10,
+        num_samples=16,
+        temperature=1.0,
+        initial_std=0.3,
+        learning_rate=1e-3,
+    ),
+    Learns("discrete_sac", lambda env: jaxrl.DiscreteSAC(env, **{**AC, **SOFT}), False, _expected_q),
 ]
 # One worker takes all tests of a case: what is trained for one serves the others.
 EVERY = pytest.mark.parametrize(

@@ -79,9 +79,14 @@ def test_the_bare_command_is_the_main_job():
     assert algorithm_of(choice).total_steps == 150_000
 
 
+# Those that take no discrete actions.
+CONTINUOUS = {"crossq", "d4pg", "ddpg", "mpo", "sac", "td3", "tqc"}
+
+
 def test_every_algorithm_and_every_tuned_setting_can_be_built():
     for algorithm in algorithm_names():
-        assert built(f"algorithm={algorithm}", "env=CartPole-v1").env == jaxrl.make("CartPole-v1")
+        env = "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1"
+        assert built(f"algorithm={algorithm}", f"env={env}").env == jaxrl.make(env)
         for env in tuned_environments(algorithm):
             built(f"algorithm={algorithm}", f"env={env}")
 

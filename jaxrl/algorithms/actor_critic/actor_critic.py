@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxrl.components import normalization
-from jaxrl.components.axis import own_key, share
+from jaxrl.components.axis import of_first, own_key, share
 from jaxrl.components.continuous import ContinuousPolicy, bounded_box, num_entries, scaled, unscaled
 from jaxrl.components.critics import ActorNetwork, Critics
 from jaxrl.components.networks import init_network
@@ -31,7 +31,7 @@ from jaxrl.components.optimizers import adam
 from jaxrl.components.replay import Batch, Replay, Step, empty_replay, kept, step_shapes, write
 from jaxrl.components.rollouts import Actor, World, begin, unroll
 from jaxrl.components.targets import moved_target
-from jaxrl.components.torsos import torso_for
+from jaxrl.components.torsos import ResidualMLP, torso_for
 from jaxrl.envs.spaces import Box
 from jaxrl.envs.vector import VectorEnvironment, vectorize
 from jaxrl.metrics import Metrics, over_axis
@@ -59,8 +59,12 @@ class ActorCriticSettings(OffPolicySettings):
     activation: str = static("relu")
     layer_norm: bool = static(False)
     """In the critics, before each activation."""
+    residual: bool = static(False)
+    """Residual blocks in place of plain layers in actor and critics, one for each of `hidden_sizes` (SimBa)."""
     torso: nn.Module | None = static(None)
     """A network of your own from observations to features, in place of the one chosen for the observation space."""
+    reset_period: int | None = static(None, minimum=1)
+    """Begin with new networks every so many gradient steps, keeping the replay (Nikishin et al. 2022)."""
 
     learning_rate: Scalar = hyperparameter(3e-4, minimum=0)
     """Of everything but the critics."""
@@ -116,6 +120,12 @@ def check(agent: Any) -> None:
 def check_networks(agent: Any) -> None:
     """The part of `check` that does not depend on the kind of actions."""
     actor_network(agent)  # building it checks the observations and the activation
+    if agent.residual and len(set(agent.hidden_sizes)) != 1:
+        raise ValueError(f"residual=True needs hidden_sizes that are all equal, got {agent.hidden_sizes}.")
+    if agent.residual and agent.layer_norm:
+        raise ValueError(
+            "Residual blocks have layer norms of their own, got layer_norm=True too; leave one of them out."
+        )
     if agent.axis is None:
         ring_for(agent)
 
@@ -127,12 +137,8 @@ def init(agent: Any, key: jax.Array) -> State:
     memory = jnp.zeros((envs.num_envs, num_entries(space(agent)))) if is_continuous else ()
     world = begin(own_key(world_key, agent.axis), envs, memory)
     params = agent.init_params(params_key, jax.tree.map(lambda leaf: leaf[0], world.obs))
-    learner = Learner(
-        params=params,
-        target_params={name: params[name] for name in agent.targets},
-        opt_state={name: optimizer(agent, name).init(params[name]) for name in params},
-        observation_stats=RunningStats.of(world.obs) if agent.normalize_observations else None,
-    )
+    stats = RunningStats.of(world.obs) if agent.normalize_observations else None
+    learner = new_learner(agent, params, stats)
     steps = step_shapes(world.obs, agent.env.action_space)
     return State(learner, empty_replay(ring_for(agent), steps, prioritized=agent.prioritized), world)
 
@@ -146,13 +152,37 @@ def step(
     replay = write(state.replay, ring_for(agent), rollout, iteration)
 
     def update(key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Any:
-        return agent.update(key, learner, prepared(agent, learner, batch), count)
+        learner, errors, metrics = agent.update(key, learner, prepared(agent, learner, batch), count)
+        return reset_now_and_then(agent, key, learner, batch, count), errors, metrics
 
     learner, replay, metrics = learn_from_replay(agent, learn_key, state.learner, replay, iteration, update)
     if learner.observation_stats is not None:
         stats = normalization.update(learner.observation_stats, rollout.obs, agent.axis)
         learner = replace(learner, observation_stats=stats)
     return State(learner, replay, world), over_axis({**episodes, **metrics}, agent.axis)
+
+
+def new_learner(agent: Any, params: dict[str, Any], stats: RunningStats | None) -> Learner:
+    """Nothing learned yet: the targets are copies, the optimizers fresh."""
+    return Learner(
+        params=params,
+        target_params={name: params[name] for name in agent.targets},
+        opt_state={name: optimizer(agent, name).init(params[name]) for name in params},
+        observation_stats=stats,
+    )
+
+
+def reset_now_and_then(agent: Any, key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Learner:
+    """A new learner, with the old statistics, after every `reset_period`-th gradient step."""
+    if agent.reset_period is None:
+        return learner
+
+    def reset() -> Learner:
+        obs = jax.tree.map(lambda leaf: leaf[0], batch.obs)
+        params = of_first(agent.axis, agent.init_params(key, obs))
+        return new_learner(agent, params, learner.observation_stats)
+
+    return jax.lax.cond((count + 1) % agent.reset_period == 0, reset, lambda: learner)
 
 
 def policy(agent: Any, state: State, greedy: bool) -> ContinuousPolicy:
@@ -239,14 +269,19 @@ def with_moved_targets(agent: Any, learner: Learner, count: jax.Array, period: i
 def critic_network(agent: Any, dropout: float = 0.0, num_atoms: int | None = None) -> Critics:
     """Q_1, ..., Q_E of an observation and an action, or that many atoms of each."""
     encoder = agent.torso or torso_for(agent.env.observation_space, (), agent.activation)
-    style = agent.hidden_sizes, agent.activation, agent.layer_norm, dropout
+    style = agent.hidden_sizes, agent.activation, agent.layer_norm, dropout, agent.residual
     return Critics(encoder, agent.num_critics, *style, num_atoms)
 
 
 def actor_network(agent: Any) -> ActorNetwork:
     """From an observation to the outputs that the head reads."""
-    torso = agent.torso or torso_for(agent.env.observation_space, agent.hidden_sizes, agent.activation)
-    return ActorNetwork(torso, agent.head.num_outputs)
+    space, style = agent.env.observation_space, (agent.hidden_sizes, agent.activation)
+    if agent.torso is not None:
+        return ActorNetwork(agent.torso, agent.head.num_outputs)
+    if agent.residual:
+        blocks = (torso_for(space, (), agent.activation), ResidualMLP(*style))
+        return ActorNetwork(nn.Sequential(blocks), agent.head.num_outputs)
+    return ActorNetwork(torso_for(space, *style), agent.head.num_outputs)
 
 
 def optimizer(agent: Any, name: str) -> optax.GradientTransformation:

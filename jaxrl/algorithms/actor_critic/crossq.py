@@ -56,6 +56,8 @@ class CrossQ(ContinuousSettings):
         actor_critic.check(self)
         if self.layer_norm:
             raise ValueError("CrossQ normalises its critics by batch, got layer_norm=True; leave it out, or use SAC.")
+        if self.residual:
+            raise ValueError("CrossQ has no residual blocks, got residual=True; leave it out, or use SAC.")
 
     @property
     def steps_per_iteration(self) -> int:

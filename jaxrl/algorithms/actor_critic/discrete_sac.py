@@ -51,6 +51,8 @@ class DiscreteSAC(ActorCriticSettings):
         """Refuse other actions than discrete ones, and a replay that is too small."""
         num_actions(self.env.action_space)
         actor_critic.check_networks(self)
+        if self.residual:
+            raise ValueError("DiscreteSAC has no residual blocks, got residual=True; give it a torso of your own.")
 
     @property
     def steps_per_iteration(self) -> int:

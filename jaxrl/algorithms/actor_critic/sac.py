@@ -65,6 +65,10 @@ class SAC(ContinuousSettings):
             raise ValueError(f"subset_size must be at most num_critics = {self.num_critics}, got {self.subset_size}.")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout must be at least 0 and below 1, got {self.dropout}.")
+        if self.dropout and self.residual:
+            raise ValueError(
+                "Residual blocks have no dropout, got residual=True and dropout too; leave one of them out."
+            )
 
     @property
     def steps_per_iteration(self) -> int:
