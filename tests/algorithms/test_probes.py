@@ -183,6 +183,12 @@ AC: dict[str, Any] = {
     "critic_learning_rate": 5e-3,
     "target_rate": 0.05,
 }
+CROSSQ: dict[str, Any] = {
+    "critic_hidden_sizes": (64,),
+    "batch_size": 256,
+    "critic_learning_rate": 2e-3,
+    "renorm_warm_up": 200,
+}
 # Its values have the policy's entropy in them, which this keeps small.
 SOFT: dict[str, Any] = {"temperature": 1e-3, "learn_temperature": False}
 
@@ -236,11 +242,11 @@ CASES = [
     _family("munchausen_dqn", jaxrl.MunchausenDQN, n_step=1, target_period=4),
     _family("rainbow", jaxrl.Rainbow, **RANGE),
     _actor_critic("ddpg", jaxrl.DDPG),
-    _actor_critic("td3", jaxrl.TD3),
+    _actor_critic("td3", jaxrl.TD3, target_rate=0.1),
     _actor_critic("d4pg", jaxrl.D4PG, **RANGE),
     _actor_critic("sac", jaxrl.SAC, **SOFT),
     _actor_critic("tqc", jaxrl.TQC, num_dropped=0, num_quantiles=8, **SOFT),
-    _actor_critic("crossq", jaxrl.CrossQ, critic_hidden_sizes=(32,), **SOFT),
+    _actor_critic("crossq", jaxrl.CrossQ, **CROSSQ, **SOFT),
     _actor_critic(
         "mpo",
         jaxrl.MPO,
