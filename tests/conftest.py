@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
@@ -13,3 +15,19 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # A second run of the tests, and the other workers, take their compiled programs from here.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+_group: str | None = None
+
+
+@pytest.fixture(autouse=True)
+def _programs_go_with_their_group(request: pytest.FixtureRequest) -> None:
+    """Drop what was compiled for a group of tests once it is over.
+
+    A process has room for some 65,000 memory maps (Linux), of which every program takes a few; beyond them it aborts.
+    """
+    global _group
+    mark = request.node.get_closest_marker("xdist_group")
+    group = mark.args[0] if mark else None
+    if group != _group:
+        jax.clear_caches()
+        _group = group

@@ -42,7 +42,6 @@ def _greedy_returns(algorithm: str, env: str, seeds: int, *words: str) -> np.nda
         ("r2d2", "MemoryChain-bsuite", 4, 0.9),  # optimum 1
         ("dqn", "Catch-bsuite", 8, 0.95),  # optimum 1
         ("sac", "Pendulum-v1", 4, -180),  # zoo -157
-        ("td3", "Pendulum-v1", 4, -180),  # zoo -152
     ],
 )
 def test_learns(algorithm: str, env: str, seeds: int, threshold: float) -> None:
