@@ -7,7 +7,8 @@ from jaxrl.engine.compilation import CACHE_DIR, cache_directory, compile_ahead, 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A process whose user has set no cache of JAX's own."""
+    """A process whose user has set no cache of JAX's own, and that has compiled nothing yet."""
+    jax.clear_caches()
     monkeypatch.setenv("JAXRL_CACHE", str(tmp_path / "cache"))
     before = getattr(jax.config, CACHE_DIR)
     jax.config.update(CACHE_DIR, None)
