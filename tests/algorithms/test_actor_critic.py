@@ -1,4 +1,4 @@
-"""The actor-critics for continuous control: their losses on one batch, what their parts have in common, and an LQR."""
+"""The actor-critics for continuous control: their losses on one batch, and what their parts have in common."""
 
 from dataclasses import replace
 from typing import Any
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from actor_critic_batch import AXES, KEYS, SMALL, B, Stretched, learner_of, one_batch
 
 import jaxrl
 from jaxrl.algorithms.actor_critic import actor_critic, sac, td3
@@ -18,53 +19,12 @@ from jaxrl.algorithms.actor_critic.td3 import TD3
 from jaxrl.algorithms.actor_critic.tqc import TQC, truncated
 from jaxrl.components import critic_losses as losses
 from jaxrl.components.categorical import Categorical
-from jaxrl.components.replay import Batch
-from jaxrl.envs.environment import TimeStep
 from jaxrl.envs.spaces import Box
-from jaxrl.pytree import dataclass
-
-B = 16
-KEYS = jax.random.split(jax.random.key(0), 8)
-SMALL: dict[str, Any] = {"hidden_sizes": (8,), "batch_size": B}
-AXES = Box(np.array([-1.0, 0.0]), np.array([3.0, 10.0]))
-
-
-@dataclass
-class Stretched:
-    """Actions in a box that is neither symmetric nor a cube; nothing steps it here."""
-
-    observation_space = Box(-9.0, 9.0, (3,))
-    action_space = AXES
-
-    def reset(self, key: jax.Array) -> Any:
-        return jnp.int32(0), jax.random.normal(key, (3,))
-
-    def step(self, key: jax.Array, state: Any, action: Any) -> Any:
-        end = jnp.bool_(False)
-        return state, TimeStep(jax.random.normal(key, (3,)), jnp.float32(0), terminated=end, truncated=end, info={})
-
-
-def _batch() -> Batch:
-    return Batch(
-        obs=jax.random.normal(KEYS[0], (B, 3)),
-        action=jax.random.uniform(KEYS[1], (B, 2), minval=-1.0),
-        reward=jax.random.normal(KEYS[2], (B,)),
-        discount=jnp.where(jnp.arange(B) % 3 == 0, 0.0, 0.9),
-        next_obs=jax.random.normal(KEYS[3], (B, 3)),
-        weight=jax.random.uniform(KEYS[4], (B,)),
-    )
-
-
-def _learner(agent: Any) -> Any:
-    learner = agent.init(KEYS[5]).learner
-    # Targets of their own, so that what is taken from them shows.
-    other = agent.init(KEYS[6]).learner
-    return replace(learner, target_params=other.target_params)
 
 
 @jax.jit
 def _updated(agent: Any, learner: Any, count: Any) -> Any:
-    return agent.update(KEYS[7], learner, _batch(), jnp.int32(count))
+    return agent.update(KEYS[7], learner, one_batch(), jnp.int32(count))
 
 
 def assert_trees_close(a: Any, b: Any) -> None:
@@ -76,7 +36,7 @@ def test_td3_without_its_three_parts_is_ddpg() -> None:
     env = Stretched()
     off = TD3(env, num_critics=1, policy_delay=1, target_noise=0.0, **SMALL)
     ddpg = DDPG(env, **SMALL)
-    learner = _learner(ddpg)
+    learner = learner_of(ddpg)
     after, errors, _ = _updated(off, learner, 0)
     expected, expected_errors, _ = _updated(ddpg, learner, 0)
     assert_trees_close(after, expected)
@@ -89,7 +49,7 @@ def test_td3_without_its_three_parts_is_ddpg() -> None:
 
 def test_the_target_of_td3_is_the_least_critics_at_the_smoothed_action() -> None:
     agent = TD3(Stretched(), **SMALL)
-    learner, batch = _learner(agent), _batch()
+    learner, batch = learner_of(agent), one_batch()
     seen: list[Any] = []
     original = losses.squared_error
 
@@ -111,7 +71,7 @@ def test_the_target_of_td3_is_the_least_critics_at_the_smoothed_action() -> None
 
 def test_smoothing_is_clipped_and_stays_within_the_range() -> None:
     agent = TD3(Stretched(), target_noise=5.0, target_noise_clip=0.5, **SMALL)
-    params = _learner(agent).params["actor"]
+    params = learner_of(agent).params["actor"]
     obs = jax.random.normal(KEYS[0], (1000, 3))
     smoothed = td3.smoothed_action(agent, KEYS[1], params, obs)
     distance = jnp.abs(smoothed - deterministic_action(agent, params, obs))
@@ -121,7 +81,7 @@ def test_smoothing_is_clipped_and_stays_within_the_range() -> None:
 
 def test_the_actor_and_the_targets_of_td3_wait() -> None:
     agent = TD3(Stretched(), policy_delay=3, **SMALL)
-    learner = _learner(agent)
+    learner = learner_of(agent)
     for count in range(6):
         after = _updated(agent, learner, count)[0]
         moves = (count + 1) % 3 == 0
@@ -140,7 +100,7 @@ def test_the_actor_and_the_targets_of_td3_wait() -> None:
 
 def test_the_soft_target_by_hand() -> None:
     agent = SAC(Stretched(), temperature=0.3, **SMALL)
-    learner, batch = _learner(agent), _batch()
+    learner, batch = learner_of(agent), one_batch()
     sample_key = jax.random.split(KEYS[7], 4)[0]
     action, log_prob = sac.sampled(agent, sample_key, learner.params["actor"], batch.next_obs)
     q = agent.critic_network.apply(learner.target_params["critics"], batch.next_obs, action).min(axis=0)
@@ -152,7 +112,7 @@ def test_the_soft_target_by_hand() -> None:
 
 def test_a_subset_of_critics_gives_the_target_and_all_of_them_the_actors_value() -> None:
     agent = SAC(Stretched(), num_critics=5, subset_size=1, **SMALL)
-    learner, batch = _learner(agent), _batch()
+    learner, batch = learner_of(agent), one_batch()
     all_values = agent.values(KEYS[0], learner.params["critics"], batch.obs, batch.action)
     np.testing.assert_allclose(
         agent.value(KEYS[0], learner.params["critics"], batch.obs, batch.action), all_values.mean(axis=0), rtol=1e-5
@@ -168,7 +128,7 @@ def test_a_subset_of_critics_gives_the_target_and_all_of_them_the_actors_value()
 
 def test_dropout_is_on_in_learning_only() -> None:
     agent = SAC(Stretched(), dropout=0.5, layer_norm=True, **SMALL)
-    learner, batch = _learner(agent), _batch()
+    learner, batch = learner_of(agent), one_batch()
     one, other = (agent.values(key, learner.params["critics"], batch.obs, batch.action) for key in KEYS[:2])
     assert not np.allclose(one, other)
     assert not np.allclose(one[0], one[1])
@@ -180,11 +140,11 @@ def test_dropout_is_on_in_learning_only() -> None:
 @pytest.mark.parametrize(("target_entropy", "grows"), [(0.5, True), (-9.0, False)])
 def test_the_temperature_grows_where_the_entropy_is_below_its_target(target_entropy: float, grows: bool) -> None:
     agent = SAC(Stretched(), target_entropy=target_entropy, **SMALL)
-    learner = _learner(agent)
+    learner = learner_of(agent)
     narrow = jax.tree.map(jnp.zeros_like, learner.params["actor"])
     narrow["params"]["Dense_0"]["bias"] = jnp.array([0.0, 0.0, -2.0, -2.0])  # mean 0, log std -2
     learner = replace(learner, params={**learner.params, "actor": narrow})
-    after, metrics = sac.actor_step(agent, KEYS[7], learner, _batch(), agent.value)
+    after, metrics = sac.actor_step(agent, KEYS[7], learner, one_batch(), agent.value)
     entropy = float(metrics["entropy"].total / metrics["entropy"].weight)
     assert (entropy < 2 * target_entropy) is grows
     assert (float(after.params["log_temperature"]) > float(learner.params["log_temperature"])) is grows
@@ -202,7 +162,7 @@ def test_no_gradient_goes_where_it_must_not() -> None:
 @pytest.mark.parametrize("algorithm", [DDPG, TD3, SAC, TQC, CrossQ, jaxrl.D4PG])
 def test_each_part_learns_from_its_own_loss_alone(algorithm: Any) -> None:
     agent = algorithm(Stretched(), **SMALL)
-    learner = _learner(agent)
+    learner = learner_of(agent)
     frozen = replace(agent, critic_learning_rate=0.0)
     after = _updated(frozen, learner, 5)[0]
     assert_trees_close(after.params["critics"]["params"], learner.params["critics"]["params"])
@@ -298,7 +258,7 @@ def test_the_fixed_point_of_discrete_sac_on_a_bandit_is_the_boltzmann_policy() -
 
 def test_crossq_normalises_by_the_batch_that_holds_both_sides() -> None:
     agent = CrossQ(Stretched(), critic_hidden_sizes=(8,), **SMALL)
-    learner, batch = _learner(agent), _batch()
+    learner, batch = learner_of(agent), one_batch()
     next_action = jax.random.uniform(KEYS[6], (B, 2), minval=-1.0)
     _, stats = agent.joint_values(learner.params["critics"], batch, next_action)
     inputs = np.concatenate(
@@ -328,7 +288,7 @@ def test_a_reset_begins_anew_with_all_but_the_statistics_and_agrees_on_every_dev
     learner = replace(learner, observation_stats=replace(learner.observation_stats, count=jnp.float32(7.0)))
 
     def reset(key: jax.Array, count: jax.Array) -> Any:
-        return actor_critic.reset_now_and_then(agent, key, learner, _batch(), count)
+        return actor_critic.reset_now_and_then(agent, key, learner, one_batch(), count)
 
     for count in (0, 1, 2):
         after = jax.vmap(reset, in_axes=(0, None), axis_name="devices")(KEYS[:2], jnp.int32(count))
@@ -341,7 +301,7 @@ def test_a_reset_begins_anew_with_all_but_the_statistics_and_agrees_on_every_dev
 
 def test_residual_networks_learn() -> None:
     agent = SAC(Stretched(), residual=True, **SMALL)
-    learner = _learner(agent)
+    learner = learner_of(agent)
     after = _updated(agent, learner, 0)[0]
     moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), after.params, learner.params)
     assert all(jax.tree.leaves(moved["critics"]["params"]["ensemble"]["ResidualMLP_0"]["Dense_0"]))

@@ -3,54 +3,19 @@
 from dataclasses import replace
 from typing import Any
 
+import actor_critic_batch
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from actor_critic_batch import KEYS, B, Stretched, learner_of, one_batch
 
 from jaxrl.algorithms.actor_critic import mpo
 from jaxrl.algorithms.actor_critic.mpo import MPO, BoundedMeanHead
 from jaxrl.components import mpo_losses as losses
-from jaxrl.components.replay import Batch
-from jaxrl.envs.environment import TimeStep
-from jaxrl.envs.spaces import Box
-from jaxrl.pytree import dataclass
 
-B, M = 16, 4
-KEYS = jax.random.split(jax.random.key(0), 8)
-SMALL: dict[str, Any] = {"hidden_sizes": (8,), "batch_size": B, "num_samples": M}
-
-
-@dataclass
-class Stretched:
-    """Actions in a box that is neither symmetric nor a cube; nothing steps it here."""
-
-    observation_space = Box(-9.0, 9.0, (3,))
-    action_space = Box(np.array([-1.0, 0.0]), np.array([3.0, 10.0]))
-
-    def reset(self, key: jax.Array) -> Any:
-        return jnp.int32(0), jax.random.normal(key, (3,))
-
-    def step(self, key: jax.Array, state: Any, action: Any) -> Any:
-        end = jnp.bool_(False)
-        return state, TimeStep(jax.random.normal(key, (3,)), jnp.float32(0), terminated=end, truncated=end, info={})
-
-
-def _batch() -> Batch:
-    return Batch(
-        obs=jax.random.normal(KEYS[0], (B, 3)),
-        action=jax.random.uniform(KEYS[1], (B, 2), minval=-1.0),
-        reward=jax.random.normal(KEYS[2], (B,)),
-        discount=jnp.where(jnp.arange(B) % 3 == 0, 0.0, 0.9),
-        next_obs=jax.random.normal(KEYS[3], (B, 3)),
-        weight=jax.random.uniform(KEYS[4], (B,)),
-    )
-
-
-def _learner(agent: Any) -> Any:
-    learner = agent.init(KEYS[5]).learner
-    # Targets of their own, so that what is taken from them shows.
-    return replace(learner, target_params=agent.init(KEYS[6]).learner.target_params)
+M = 4
+SMALL: dict[str, Any] = {**actor_critic_batch.SMALL, "num_samples": M}
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -71,7 +36,7 @@ def _by_hand(agent: MPO, key: jax.Array, target_params: Any, obs: jax.Array) -> 
 
 def test_the_target_is_the_mean_value_of_the_target_policys_actions() -> None:
     agent = MPO(Stretched(), num_critics=2, initial_std=1.5, **SMALL)
-    learner, batch = _learner(agent), _batch()
+    learner, batch = learner_of(agent), one_batch()
     actions, values = _by_hand(agent, KEYS[7], learner.target_params, batch.next_obs)
     assert np.abs(actions).max() > 1.5  # so that the clipping shows
     target = np.asarray(batch.reward) + np.asarray(batch.discount) * values.mean(axis=0)
@@ -82,7 +47,7 @@ def test_the_target_is_the_mean_value_of_the_target_policys_actions() -> None:
 
 def test_the_weights_are_of_the_target_policys_actions_by_the_target_critics(monkeypatch: Any) -> None:
     agent = MPO(Stretched(), num_critics=2, initial_std=1.5, temperature=0.3, **SMALL)
-    learner, batch = _learner(agent), _batch()
+    learner, batch = learner_of(agent), one_batch()
     seen: list[Any] = []
     original = losses.likelihood_loss
 
@@ -102,9 +67,9 @@ def test_the_weights_are_of_the_target_policys_actions_by_the_target_critics(mon
 
 def test_each_part_learns_from_its_own_loss_alone() -> None:
     agent = MPO(Stretched(), **SMALL)
-    learner = _learner(agent)
+    learner = learner_of(agent)
     rates = {"critics": "critic_learning_rate", "actor": "learning_rate", "duals": "dual_learning_rate"}
-    update = jax.jit(lambda agent: agent.update(KEYS[7], learner, _batch(), jnp.int32(0))[0])
+    update = jax.jit(lambda agent: agent.update(KEYS[7], learner, one_batch(), jnp.int32(0))[0])
     assert set(learner.params) == set(rates)
     for rate in rates.values():
         after = update(replace(agent, **{rate: 0.0}))
@@ -114,8 +79,8 @@ def test_each_part_learns_from_its_own_loss_alone() -> None:
 
 def test_the_targets_are_copied_once_in_a_period() -> None:
     agent = MPO(Stretched(), target_period=3, **SMALL)
-    learner = _learner(agent)
-    update = jax.jit(lambda count: agent.update(KEYS[7], learner, _batch(), count)[0])
+    learner = learner_of(agent)
+    update = jax.jit(lambda count: agent.update(KEYS[7], learner, one_batch(), count)[0])
     for count in range(6):
         after = update(jnp.int32(count))
         copied = (count + 1) % 3 == 0
@@ -126,14 +91,14 @@ def test_the_targets_are_copied_once_in_a_period() -> None:
 
 def test_dual_variables_stay_where_they_still_learn() -> None:
     agent = MPO(Stretched(), dual_learning_rate=100.0, kl_bound=50.0, **SMALL)
-    learner = _learner(agent)
+    learner = learner_of(agent)
     values, divergences = jnp.zeros((M, B)), {name: jnp.zeros((B, 2)) for name in ("mean", "std")}
     for _ in range(20):
         learner = agent.dual_step(learner, values, divergences)
     for dual in jax.tree.leaves(learner.params["duals"]):
         np.testing.assert_array_equal(dual, losses.MIN_DUAL)
     agent = replace(agent, kl_bound=1e-9, dual_learning_rate=0.1)
-    learner = agent.dual_step(replace(learner, opt_state=_learner(agent).opt_state), jnp.eye(M, B), divergences)
+    learner = agent.dual_step(replace(learner, opt_state=learner_of(agent).opt_state), jnp.eye(M, B), divergences)
     assert learner.params["duals"]["temperature"] > losses.MIN_DUAL
 
 
@@ -156,18 +121,18 @@ def test_the_policy_finds_the_best_action_of_a_known_critic(monkeypatch: Any) ->
 
     def update(learner: Any, inputs: Any) -> Any:
         key, count = inputs
-        return agent.update(key, learner, _batch(), count)[0], ()
+        return agent.update(key, learner, one_batch(), count)[0], ()
 
     inputs = (jax.random.split(KEYS[0], 600), jnp.arange(600))
     learner, _ = jax.jit(lambda learner: jax.lax.scan(update, learner, inputs))(agent.init(KEYS[5]).learner)
-    policy = agent.distribution(learner.params["actor"], _batch().obs)
+    policy = agent.distribution(learner.params["actor"], one_batch().obs)
     np.testing.assert_allclose(policy.mode(), jnp.broadcast_to(best, (B, 2)), atol=0.1)
     assert jnp.exp(policy.log_std).max() < 0.3
 
 
 def test_the_first_policy_lies_in_the_middle_and_no_mean_beyond_the_range() -> None:
     agent = MPO(Stretched(), initial_std=0.7, **SMALL)
-    policy = agent.distribution(_learner(agent).params["actor"], _batch().obs)
+    policy = agent.distribution(learner_of(agent).params["actor"], one_batch().obs)
     np.testing.assert_allclose(policy.mean, 0.0, atol=0.05)
     np.testing.assert_allclose(jnp.exp(policy.log_std), 0.7, rtol=0.05)
     far = BoundedMeanHead((2,), 0.7)(jnp.array([50.0, -50.0, -500.0, 5.0]))

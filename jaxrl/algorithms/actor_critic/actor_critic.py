@@ -11,7 +11,7 @@ an `update`; its `init`, `step` and `policy` are those of this file. Continuous 
 throughout (see `components/continuous.py`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -36,9 +36,6 @@ from jaxrl.envs.spaces import Box
 from jaxrl.envs.vector import VectorEnvironment, vectorize
 from jaxrl.metrics import Metrics, over_axis
 from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
-
-Params = Mapping[str, Any]
-"""One entry for each network (and other parameters) that learns: "actor", "critics" and so on."""
 
 
 @dataclass
@@ -92,6 +89,7 @@ class Learner:
     """What learns; the same on every device."""
 
     params: dict[str, Any]
+    """One entry for each network (and other parameters): "actor", "critics" and so on."""
     target_params: dict[str, Any]
     """Slower copies of some of them."""
     opt_state: dict[str, optax.OptState]
@@ -152,8 +150,11 @@ def step(
     replay = write(state.replay, ring_for(agent), rollout, iteration)
 
     def update(key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Any:
-        learner, errors, metrics = agent.update(key, learner, prepared(agent, learner, batch), count)
-        return reset_now_and_then(agent, key, learner, batch, count), errors, metrics
+        if agent.reset_period is None:
+            return agent.update(key, learner, prepared(agent, learner, batch), count)
+        update_key, reset_key = jax.random.split(key)
+        learner, errors, metrics = agent.update(update_key, learner, prepared(agent, learner, batch), count)
+        return reset_now_and_then(agent, reset_key, learner, batch, count), errors, metrics
 
     learner, replay, metrics = learn_from_replay(agent, learn_key, state.learner, replay, iteration, update)
     if learner.observation_stats is not None:
@@ -174,8 +175,6 @@ def new_learner(agent: Any, params: dict[str, Any], stats: RunningStats | None) 
 
 def reset_now_and_then(agent: Any, key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Learner:
     """A new learner, with the old statistics, after every `reset_period`-th gradient step."""
-    if agent.reset_period is None:
-        return learner
 
     def reset() -> Learner:
         obs = jax.tree.map(lambda leaf: leaf[0], batch.obs)
