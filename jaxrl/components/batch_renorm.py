@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.components.axis import mean_over
+from jaxrl.components.critics import ensemble_of
 from jaxrl.components.torsos import activation_function, dense
 
 
@@ -99,15 +100,9 @@ class RenormalizedCritics(nn.Module):
     @nn.compact
     def __call__(self, obs: Any, action: jax.Array) -> jax.Array:
         """As each of them, with a leading axis E."""
-        ensemble = nn.vmap(
-            RenormalizedCritic,
-            variable_axes={"params": 0, "batch_stats": 0},
-            split_rngs={"params": True},
-            in_axes=None,
-            axis_size=self.num_critics,
-        )
+        networks = ensemble_of(RenormalizedCritic, self.num_critics)
         style = self.hidden_sizes, self.activation, self.training, self.axis, self.warm_up
-        values: jax.Array = ensemble(self.encoder.clone(parent=None), *style, name="ensemble")(obs, action)
+        values: jax.Array = networks(self.encoder.clone(parent=None), *style, name="ensemble")(obs, action)
         return values
 
 

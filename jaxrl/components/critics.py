@@ -26,6 +26,17 @@ class ActorNetwork(nn.Module):
         return self(obs), None
 
 
+def ensemble_of(network: type[nn.Module], size: int) -> Any:
+    """The class of `size` networks as one: weights, statistics and dropout of their own, and a leading axis."""
+    return nn.vmap(
+        network,
+        variable_axes={"params": 0, "batch_stats": 0},
+        split_rngs={"params": True, "dropout": True},
+        in_axes=None,
+        axis_size=size,
+    )
+
+
 class Critic(nn.Module):
     """Q(s, a) [..., num_outputs], of an observation's encoding side by side with the action."""
 
@@ -65,15 +76,8 @@ class Critics(nn.Module):
     @nn.compact
     def __call__(self, obs: Any, action: jax.Array) -> jax.Array:
         """As each of them, with a leading axis E."""
-        ensemble = nn.vmap(
-            Critic,
-            variable_axes={"params": 0},
-            split_rngs={"params": True, "dropout": True},
-            in_axes=None,
-            axis_size=self.num_critics,
-        )
         num_outputs = 1 if self.num_atoms is None else self.num_atoms
-        values: jax.Array = ensemble(
+        values: jax.Array = ensemble_of(Critic, self.num_critics)(
             self.encoder.clone(parent=None),
             self.hidden_sizes,
             self.activation,
@@ -96,12 +100,6 @@ class ActionCritics(nn.Module):
     @nn.compact
     def __call__(self, obs: Any) -> jax.Array:
         """As each of them, with a leading axis E."""
-        ensemble = nn.vmap(
-            QNetwork,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=None,
-            axis_size=self.num_critics,
-        )
-        values: jax.Array = ensemble(self.torso.clone(parent=None), self.num_actions, name="ensemble")(obs)
+        networks = ensemble_of(QNetwork, self.num_critics)
+        values: jax.Array = networks(self.torso.clone(parent=None), self.num_actions, name="ensemble")(obs)
         return values

@@ -18,8 +18,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
+from jaxrl.algorithms.actor_critic.learner import Learner, new_learner
 from jaxrl.components import normalization
 from jaxrl.components.axis import of_first, own_key, share
 from jaxrl.components.continuous import ContinuousPolicy, bounded_box, num_entries, scaled, unscaled
@@ -27,10 +27,8 @@ from jaxrl.components.critics import ActorNetwork, Critics
 from jaxrl.components.networks import init_network
 from jaxrl.components.normalization import RunningStats
 from jaxrl.components.off_policy import OffPolicySettings, learn_from_replay, ring_for
-from jaxrl.components.optimizers import adam
 from jaxrl.components.replay import Batch, Replay, Step, empty_replay, kept, step_shapes, write
 from jaxrl.components.rollouts import Actor, World, begin, unroll
-from jaxrl.components.targets import moved_target
 from jaxrl.components.torsos import ResidualMLP, torso_for
 from jaxrl.envs.spaces import Box
 from jaxrl.envs.vector import VectorEnvironment, vectorize
@@ -82,18 +80,6 @@ class ContinuousSettings(ActorCriticSettings):
     """Standard deviation of the noise added to actions, in half-widths of their range."""
     noise_correlation: Scalar = hyperparameter(0.0, minimum=0, maximum=1)
     """Of that noise from step to step: 0 is white noise, more an Ornstein-Uhlenbeck process, exp(-theta dt)."""
-
-
-@dataclass
-class Learner:
-    """What learns; the same on every device."""
-
-    params: dict[str, Any]
-    """One entry for each network (and other parameters): "actor", "critics" and so on."""
-    target_params: dict[str, Any]
-    """Slower copies of some of them."""
-    opt_state: dict[str, optax.OptState]
-    observation_stats: RunningStats | None
 
 
 @dataclass
@@ -163,16 +149,6 @@ def step(
     return State(learner, replay, world), over_axis({**episodes, **metrics}, agent.axis)
 
 
-def new_learner(agent: Any, params: dict[str, Any], stats: RunningStats | None) -> Learner:
-    """Nothing learned yet: the targets are copies, the optimizers fresh."""
-    return Learner(
-        params=params,
-        target_params={name: params[name] for name in agent.targets},
-        opt_state={name: optimizer(agent, name).init(params[name]) for name in params},
-        observation_stats=stats,
-    )
-
-
 def reset_now_and_then(agent: Any, key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Learner:
     """A new learner, with the old statistics, after every `reset_period`-th gradient step."""
 
@@ -229,42 +205,6 @@ def init_params(agent: Any, key: jax.Array, obs: Any) -> dict[str, Any]:
     }
 
 
-def descend(
-    agent: Any, learner: Learner, name: str, loss: Callable[[Any], tuple[jax.Array, Any]]
-) -> tuple[Learner, Any]:
-    """One Adam step of the parameters `name` on `loss(params) -> (loss, auxiliary)`; no others are touched."""
-    params, opt_state = learner.params[name], learner.opt_state[name]
-    gradient, auxiliary = jax.grad(loss, has_aux=True)(params)
-    updates, opt_state = optimizer(agent, name).update(gradient, opt_state, params)
-    params = optax.apply_updates(params, updates)
-    learner = replace(
-        learner,
-        params={**learner.params, name: params},
-        opt_state={**learner.opt_state, name: opt_state},
-    )
-    return learner, auxiliary
-
-
-def every(
-    period: int, count: jax.Array, change: Callable[[Learner], tuple[Learner, Metrics]], learner: Learner
-) -> tuple[Learner, Metrics]:
-    """`change(learner)` at every `period`-th gradient step; else the learner as it is, with metrics of no weight."""
-    if period == 1:
-        return change(learner)
-    no_metrics = jax.eval_shape(change, learner)[1]
-
-    def wait(learner: Learner) -> tuple[Learner, Metrics]:
-        return learner, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), no_metrics)
-
-    return jax.lax.cond((count + 1) % period == 0, change, wait, learner)
-
-
-def with_moved_targets(agent: Any, learner: Learner, count: jax.Array, period: int = 1) -> Learner:
-    """Target networks moved towards the parameters at every `period`-th gradient step."""
-    new = {name: learner.params[name] for name in learner.target_params}
-    return replace(learner, target_params=moved_target(new, learner.target_params, count, period, agent.target_rate))
-
-
 def critic_network(agent: Any, dropout: float = 0.0, num_atoms: int | None = None) -> Critics:
     """Q_1, ..., Q_E of an observation and an action, or that many atoms of each."""
     encoder = agent.torso or torso_for(agent.env.observation_space, (), agent.activation)
@@ -281,14 +221,6 @@ def actor_network(agent: Any) -> ActorNetwork:
         blocks = (torso_for(space, (), agent.activation), ResidualMLP(*style))
         return ActorNetwork(nn.Sequential(blocks), agent.head.num_outputs)
     return ActorNetwork(torso_for(space, *style), agent.head.num_outputs)
-
-
-def optimizer(agent: Any, name: str) -> optax.GradientTransformation:
-    """Adam for the parameters `name`."""
-    own_rates = {"critics": "critic_learning_rate", "duals": "dual_learning_rate"}
-    rate = getattr(agent, own_rates.get(name, "learning_rate"))
-    limits = {"max_grad_norm": agent.max_grad_norm, "axis": agent.axis}
-    return adam(rate, beta1=agent.adam_beta1, epsilon=agent.adam_epsilon, **limits)
 
 
 def environments(agent: Any) -> VectorEnvironment:

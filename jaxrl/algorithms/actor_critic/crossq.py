@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic, sac
-from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, State
+from jaxrl.algorithms.actor_critic.learner import Learner, descend, every
 from jaxrl.components import critic_losses as losses
 from jaxrl.components.batch_renorm import RenormalizedCritics
 from jaxrl.components.continuous import ContinuousPolicy, squashed_gaussian_head
@@ -98,7 +99,7 @@ class CrossQ(ContinuousSettings):
         def actor_step(learner: Learner) -> tuple[Learner, Metrics]:
             return sac.actor_step(self, actor_key, learner, batch, self.value)
 
-        learner, more = actor_critic.every(self.policy_delay, count, actor_step, learner)
+        learner, more = every(self.policy_delay, count, actor_step, learner)
         return learner, errors, {**metrics, **more}
 
     def critic_step(self, key: jax.Array, learner: Learner, batch: Batch) -> tuple[Learner, jax.Array, Metrics]:
@@ -112,7 +113,7 @@ class CrossQ(ContinuousSettings):
             target = jax.lax.stop_gradient(batch.reward + batch.discount * soft_value)
             return losses.squared_error(values, target, batch.weight), (values, target, stats)
 
-        learner, (values, target, stats) = actor_critic.descend(self, learner, "critics", loss)
+        learner, (values, target, stats) = descend(self, learner, "critics", loss)
         critics = {**learner.params["critics"], "batch_stats": stats}
         learner = replace(learner, params={**learner.params, "critics": critics})
         errors = losses.mean_error(values, target)

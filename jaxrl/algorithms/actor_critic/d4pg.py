@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, State
 from jaxrl.algorithms.actor_critic.ddpg import actor_step, deterministic_action
+from jaxrl.algorithms.actor_critic.learner import Learner, descend, with_moved_targets
 from jaxrl.components.continuous import ContinuousPolicy, PointHead, num_entries
 from jaxrl.components.critics import Critics
 from jaxrl.components.replay import Batch
@@ -85,7 +86,7 @@ class D4PG(ContinuousSettings):
         """One gradient step of the critic and of the actor: (learner, divergences [B], metrics)."""
         learner, errors, metrics = self.critic_step(learner, batch)
         learner, more = actor_step(self, learner, batch, self.value)
-        return actor_critic.with_moved_targets(self, learner, count), errors, {**metrics, **more}
+        return with_moved_targets(self, learner, count), errors, {**metrics, **more}
 
     def critic_step(self, learner: Learner, batch: Batch) -> tuple[Learner, jax.Array, Metrics]:
         """Move the critic towards the projected target; also KL(target || prediction) [B]."""
@@ -98,7 +99,7 @@ class D4PG(ContinuousSettings):
             cross_entropy = self.form.cross_entropy(target, logits)
             return (batch.weight * cross_entropy).mean(), (cross_entropy, logits)
 
-        learner, (cross_entropy, logits) = actor_critic.descend(self, learner, "critics", loss)
+        learner, (cross_entropy, logits) = descend(self, learner, "critics", loss)
         divergence = jnp.maximum(cross_entropy - jax.scipy.special.entr(target).sum(axis=-1), 0.0)
         metrics = {"critic_loss": mean(cross_entropy), "divergence": mean(divergence), "value": mean(self.form(logits))}
         return learner, divergence, metrics

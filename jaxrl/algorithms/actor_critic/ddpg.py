@@ -17,7 +17,8 @@ from typing import Any
 import jax
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, State
+from jaxrl.algorithms.actor_critic.learner import Learner, descend, with_moved_targets
 from jaxrl.components import critic_losses as losses
 from jaxrl.components.continuous import ContinuousPolicy, PointHead, num_entries
 from jaxrl.components.critics import Critics
@@ -71,7 +72,7 @@ class DDPG(ContinuousSettings):
         next_action = deterministic_action(self, learner.target_params["actor"], batch.next_obs)
         learner, errors, metrics = critic_step(self, learner, batch, next_action)
         learner, more = actor_step(self, learner, batch, self.value)
-        return actor_critic.with_moved_targets(self, learner, count), errors, {**metrics, **more}
+        return with_moved_targets(self, learner, count), errors, {**metrics, **more}
 
     def value(self, params: Any, obs: Any, action: jax.Array) -> jax.Array:
         """What the actor climbs, [B]: the first critic."""
@@ -93,7 +94,7 @@ def critic_step(agent: Any, learner: Learner, batch: Batch, next_action: jax.Arr
         values = network.apply(params, batch.obs, batch.action)
         return losses.squared_error(values, target, batch.weight), values
 
-    learner, values = actor_critic.descend(agent, learner, "critics", loss)
+    learner, values = descend(agent, learner, "critics", loss)
     errors = losses.mean_error(values, target)
     return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
@@ -106,4 +107,4 @@ def actor_step(agent: Any, learner: Learner, batch: Batch, value: Callable[..., 
         loss = -value(learner.params["critics"], batch.obs, action).mean()
         return loss, {"actor_loss": mean(loss)}
 
-    return actor_critic.descend(agent, learner, "actor", loss)
+    return descend(agent, learner, "actor", loss)

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ActorCriticSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ActorCriticSettings, State
+from jaxrl.algorithms.actor_critic.learner import Learner, descend, every, with_moved_targets
 from jaxrl.algorithms.actor_critic.sac import temperature
 from jaxrl.components import critic_losses as losses
 from jaxrl.components.categorical import Categorical
@@ -95,10 +96,8 @@ class DiscreteSAC(ActorCriticSettings):
     def update(self, key: jax.Array, learner: Learner, batch: Batch, count: jax.Array) -> Any:
         """One gradient step of the critics, then of actor and temperature: (learner, errors [B], metrics)."""
         learner, errors, metrics = self.critic_step(learner, batch)
-        learner, more = actor_critic.every(
-            self.policy_delay, count, lambda learner: self.actor_step(learner, batch), learner
-        )
-        return actor_critic.with_moved_targets(self, learner, count), errors, {**metrics, **more}
+        learner, more = every(self.policy_delay, count, lambda learner: self.actor_step(learner, batch), learner)
+        return with_moved_targets(self, learner, count), errors, {**metrics, **more}
 
     def critic_step(self, learner: Learner, batch: Batch) -> tuple[Learner, jax.Array, Metrics]:
         """Move the critics towards the soft value of the next observation; also the absolute errors [B]."""
@@ -112,7 +111,7 @@ class DiscreteSAC(ActorCriticSettings):
             values = pick(all_values, jnp.broadcast_to(batch.action[None], all_values.shape[:-1]))
             return losses.squared_error(values, target, batch.weight), values
 
-        learner, values = actor_critic.descend(self, learner, "critics", loss)
+        learner, values = descend(self, learner, "critics", loss)
         errors = losses.mean_error(values, target)
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
@@ -129,9 +128,9 @@ class DiscreteSAC(ActorCriticSettings):
             target_entropy = self.target_entropy * math.log(self.head.num_actions)
             return losses.temperature_loss(log_temperature, -entropy, target_entropy), ()
 
-        learner, entropy = actor_critic.descend(self, learner, "actor", loss)
+        learner, entropy = descend(self, learner, "actor", loss)
         if self.learn_temperature:
-            learner, _ = actor_critic.descend(self, learner, "log_temperature", temperature_loss)
+            learner, _ = descend(self, learner, "log_temperature", temperature_loss)
         return learner, {"entropy": mean(entropy), "temperature": mean(alpha)}
 
     def distribution(self, params: Any, obs: Any) -> Categorical:

@@ -24,7 +24,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, State
+from jaxrl.algorithms.actor_critic.learner import Learner, descend, with_moved_targets
 from jaxrl.components import mpo_losses as losses
 from jaxrl.components.continuous import ContinuousPolicy, num_entries
 from jaxrl.components.critic_losses import mean_error, squared_error
@@ -142,7 +143,7 @@ class MPO(ContinuousSettings):
         critic_key, policy_key = jax.random.split(key)
         learner, errors, metrics = self.critic_step(critic_key, learner, batch)
         learner, more = self.policy_step(policy_key, learner, batch)
-        learner = actor_critic.with_moved_targets(self, learner, count, self.target_period)
+        learner = with_moved_targets(self, learner, count, self.target_period)
         return learner, errors, {**metrics, **more}
 
     def critic_step(self, key: jax.Array, learner: Learner, batch: Batch) -> tuple[Learner, jax.Array, Metrics]:
@@ -156,7 +157,7 @@ class MPO(ContinuousSettings):
             values = self.critic_network.apply(params, batch.obs, batch.action)
             return squared_error(values, target, batch.weight), values
 
-        learner, values = actor_critic.descend(self, learner, "critics", loss)
+        learner, values = descend(self, learner, "critics", loss)
         errors = mean_error(values, target)
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
@@ -178,7 +179,7 @@ class MPO(ContinuousSettings):
             penalties = [losses.divergence_loss(multipliers[name], divergences[name]) for name in divergences]
             return sum(fits + penalties, jnp.float32(0)), divergences
 
-        learner, divergences = actor_critic.descend(self, learner, "actor", loss)
+        learner, divergences = descend(self, learner, "actor", loss)
         metrics = {
             "temperature": mean(multipliers["temperature"]),
             "entropy": mean(target_policy.entropy()),
@@ -197,7 +198,7 @@ class MPO(ContinuousSettings):
             std_loss = losses.multiplier_loss(multipliers["std"], divergences["std"], self.kl_bound_std)
             return temperature_loss + mean_loss + std_loss, ()
 
-        learner, _ = actor_critic.descend(self, learner, "duals", loss)
+        learner, _ = descend(self, learner, "duals", loss)
         duals = jax.tree.map(lambda dual: jnp.maximum(dual, losses.MIN_DUAL), learner.params["duals"])
         return replace(learner, params={**learner.params, "duals": duals})
 

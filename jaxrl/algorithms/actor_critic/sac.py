@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, State
+from jaxrl.algorithms.actor_critic.learner import Learner, descend, every, with_moved_targets
 from jaxrl.components import critic_losses as losses
 from jaxrl.components.continuous import ContinuousPolicy, num_entries, squashed_gaussian_head
 from jaxrl.components.critics import Critics
@@ -103,10 +104,10 @@ class SAC(ContinuousSettings):
         """One gradient step of the critics, then of actor and temperature: (learner, errors [B], metrics)."""
         critic_key, actor_key = jax.random.split(key)
         learner, errors, metrics = self.critic_step(critic_key, learner, batch)
-        learner, more = actor_critic.every(
+        learner, more = every(
             self.policy_delay, count, lambda learner: actor_step(self, actor_key, learner, batch, self.value), learner
         )
-        return actor_critic.with_moved_targets(self, learner, count), errors, {**metrics, **more}
+        return with_moved_targets(self, learner, count), errors, {**metrics, **more}
 
     def critic_step(self, key: jax.Array, learner: Learner, batch: Batch) -> tuple[Learner, jax.Array, Metrics]:
         """Move the critics towards the soft value of the next observation; also the absolute errors [B]."""
@@ -122,7 +123,7 @@ class SAC(ContinuousSettings):
             values = self.values(online_key, params, batch.obs, batch.action)
             return losses.squared_error(values, target, batch.weight), values
 
-        learner, values = actor_critic.descend(self, learner, "critics", loss)
+        learner, values = descend(self, learner, "critics", loss)
         errors = losses.mean_error(values, target)
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
 
@@ -156,9 +157,9 @@ def actor_step(
         target_entropy = agent.target_entropy * num_entries(actor_critic.space(agent))
         return losses.temperature_loss(log_temperature, log_prob, target_entropy), ()
 
-    learner, log_prob = actor_critic.descend(agent, learner, "actor", loss)
+    learner, log_prob = descend(agent, learner, "actor", loss)
     if agent.learn_temperature:
-        learner, _ = actor_critic.descend(agent, learner, "log_temperature", temperature_loss)
+        learner, _ = descend(agent, learner, "log_temperature", temperature_loss)
     return learner, {"entropy": mean(-log_prob), "temperature": mean(alpha)}
 
 

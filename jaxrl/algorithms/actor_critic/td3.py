@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic
-from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, State
 from jaxrl.algorithms.actor_critic.ddpg import actor_step, critic_step, deterministic_action
+from jaxrl.algorithms.actor_critic.learner import Learner, every, with_moved_targets
 from jaxrl.components.continuous import ContinuousPolicy, PointHead, num_entries
 from jaxrl.components.critics import Critics
 from jaxrl.components.replay import Batch
@@ -75,10 +76,10 @@ class TD3(ContinuousSettings):
         """One gradient step of the critics, now and then of the actor: (learner, errors [B], metrics)."""
         next_action = smoothed_action(self, key, learner.target_params["actor"], batch.next_obs)
         learner, errors, metrics = critic_step(self, learner, batch, next_action)
-        learner, more = actor_critic.every(
+        learner, more = every(
             self.policy_delay, count, lambda learner: actor_step(self, learner, batch, self.value), learner
         )
-        learner = actor_critic.with_moved_targets(self, learner, count, self.policy_delay)
+        learner = with_moved_targets(self, learner, count, self.policy_delay)
         return learner, errors, {**metrics, **more}
 
     def value(self, params: Any, obs: Any, action: jax.Array) -> jax.Array:

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxrl.algorithms.actor_critic import actor_critic, sac
-from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, Learner, State
+from jaxrl.algorithms.actor_critic.actor_critic import ContinuousSettings, State
+from jaxrl.algorithms.actor_critic.learner import Learner, descend, every, with_moved_targets
 from jaxrl.components.continuous import ContinuousPolicy, squashed_gaussian_head
 from jaxrl.components.critics import Critics
 from jaxrl.components.distributions import SquashedGaussianHead
@@ -89,13 +90,13 @@ class TQC(ContinuousSettings):
         """One gradient step of the critics, then of actor and temperature: (learner, errors [B], metrics)."""
         critic_key, actor_key = jax.random.split(key)
         learner, errors, metrics = self.critic_step(critic_key, learner, batch)
-        learner, more = actor_critic.every(
+        learner, more = every(
             self.policy_delay,
             count,
             lambda learner: sac.actor_step(self, actor_key, learner, batch, self.value),
             learner,
         )
-        return actor_critic.with_moved_targets(self, learner, count), errors, {**metrics, **more}
+        return with_moved_targets(self, learner, count), errors, {**metrics, **more}
 
     def critic_step(self, key: jax.Array, learner: Learner, batch: Batch) -> tuple[Learner, jax.Array, Metrics]:
         """Regress every critic on the truncated target; also how far the mean of each transition is off, [B]."""
@@ -112,7 +113,7 @@ class TQC(ContinuousSettings):
             loss = quantile_huber_loss(predicted, every_fraction, every_target, self.huber_delta)
             return (batch.weight[None] * loss).mean(axis=-1).sum(), predicted
 
-        learner, predicted = actor_critic.descend(self, learner, "critics", loss)
+        learner, predicted = descend(self, learner, "critics", loss)
         values = predicted.mean(axis=(0, -1))
         errors = jnp.abs(values - targets.mean(axis=-1))
         return learner, errors, {"td_error": mean(errors), "value": mean(values)}
