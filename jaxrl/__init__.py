@@ -9,6 +9,7 @@ if not (_Path(__file__).parent / "envs" / "__init__.py").is_file() and (_root / 
 from jaxrl import envs as envs
 from jaxrl.algorithm import Algorithm as Algorithm
 from jaxrl.algorithm import Policy as Policy
+from jaxrl.algorithms.actor_critic.awr import AWR as AWR
 from jaxrl.algorithms.actor_critic.crossq import CrossQ as CrossQ
 from jaxrl.algorithms.actor_critic.d4pg import D4PG as D4PG
 from jaxrl.algorithms.actor_critic.ddpg import DDPG as DDPG

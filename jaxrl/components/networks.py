@@ -52,8 +52,20 @@ class ActorCritic(nn.Module):
         return self.value_head(features)[..., 0]
 
 
-def init_network(module: nn.Module, key: jax.Array, *args: Any) -> Any:
-    """`module.init(key, *args)`: parameters of any network, under any number of vmaps.
+class ValueNetwork(nn.Module):
+    """V(s) [...], a critic of its own."""
+
+    torso: nn.Module
+
+    @nn.compact
+    def __call__(self, obs: Any) -> jax.Array:
+        """Values of observations with any leading axes."""
+        value: jax.Array = dense(1, 1.0)(self.torso(obs))
+        return value[..., 0]
+
+
+def init_network(module: nn.Module, key: jax.Array, *args: Any, method: str = "__call__") -> Any:
+    """`module.init(key, *args)`: parameters of any network, or of what `method` uses, under any number of vmaps.
 
     Vmapped, agents are initialised one after another. The batched QR decompositions of a vmapped orthogonal
     initialiser can wait for each other for ever on a CPU, and the sequence costs little: 0.5 ms per agent with six
@@ -62,6 +74,6 @@ def init_network(module: nn.Module, key: jax.Array, *args: Any) -> Any:
 
     @jax.custom_batching.sequential_vmap
     def init(key: jax.Array, args: tuple[Any, ...]) -> Any:
-        return module.init(key, *args)
+        return module.init(key, *args, method=method)
 
     return init(key, args)

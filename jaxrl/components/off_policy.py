@@ -70,7 +70,7 @@ class Source(NamedTuple):
     draw: Callable[[jax.Array, tuple[int, ...]], jax.Array]
     """`draw(key, shape)`: items drawn uniformly, int32."""
     batch: Callable[[jax.Array], Any]
-    """`batch(items [B])`: what is learned from, with a field `weight` [B] of ones."""
+    """`batch(items [B])`: what is learned from; where items are drawn by priority, with a field `weight` [B]."""
     num_items: jax.Array
     """int32 []: how many items can be drawn."""
     iterations_before: int
@@ -112,7 +112,7 @@ def learn_from(
 
     def learn(learner: L, priorities: Any) -> tuple[L, Any, Metrics]:
         shape = (agent.num_updates, batch_size)
-        draws = jax.random.uniform(draw_key, shape) if agent.prioritized else source.draw(draw_key, shape)
+        draws = source.draw(draw_key, shape) if priorities is None else jax.random.uniform(draw_key, shape)
 
         def one_update(carry: tuple[L, Any], inputs: Any) -> tuple[tuple[L, Any], Metrics]:
             learner, priorities = carry
@@ -122,7 +122,7 @@ def learn_from(
             if weight is not None:
                 batch = replace(batch, weight=weight)
             learner, errors, metrics = update(update_key, learner, batch, count)
-            if agent.prioritized:
+            if priorities is not None:
                 new = prioritized.priority(errors, agent.priority_exponent)
                 priorities = prioritized.update(priorities, items, new)
             return (learner, priorities), metrics
@@ -143,7 +143,7 @@ def _drawn(
     agent: Any, source: Source, priorities: Any, draws: jax.Array, iteration: jax.Array
 ) -> tuple[jax.Array, jax.Array | None]:
     """The items of a batch [B], and their importance weights where they were not drawn alike."""
-    if not agent.prioritized:
+    if priorities is None:
         return draws, None
     items, probabilities = prioritized.sample(priorities, draws)
     exponent = linear(agent.importance_exponent, 1.0, fraction_done(iteration, num_iterations(agent)))

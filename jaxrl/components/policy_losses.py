@@ -22,6 +22,16 @@ def surrogate_loss(ratio: jax.Array, advantages: jax.Array, clip_range: Scalar |
     return -objective.mean()
 
 
+def advantage_weights(advantages: jax.Array, temperature: Scalar, max_weight: Scalar) -> jax.Array:
+    """min(exp(A / beta), w_max), as constants (Peng et al. 2019, https://arxiv.org/abs/1910.00177, sec. 3.2)."""
+    return jnp.minimum(jnp.exp(jax.lax.stop_gradient(advantages) / temperature), max_weight)
+
+
+def likelihood_loss(log_prob: jax.Array, weights: jax.Array) -> jax.Array:
+    """-mean of weight * log pi(a|s), both of one shape; no gradient goes into the weights."""
+    return -(jax.lax.stop_gradient(weights) * log_prob).mean()
+
+
 def value_loss(
     values: jax.Array, targets: jax.Array, old_values: jax.Array | None = None, clip_range: Scalar | None = None
 ) -> jax.Array:

@@ -3,6 +3,8 @@
 Each iteration writes one chunk: T rows of N environments, and the memory [N, ...] that their first row was met with. A
 sequence begins where a chunk does, goes on for `length` rows, and may span several chunks; it can be drawn as long as
 the ring holds all of them. Rows lie as in `replay.py`, [rows, N, ...], at a place computed from the iteration.
+
+Agents without a memory need no place to begin: theirs are stretches, `length` rows of a plain `Replay` from anywhere.
 """
 
 from typing import Any, NamedTuple
@@ -139,16 +141,9 @@ def uniform_sequences(
 
 def sequences_at(replay: SequenceReplay, sequences: SequenceRing, items: jax.Array) -> SequenceBatch:
     """The sequences `items` [B]; weights are 1."""
-    ring = sequences.ring
-    place, lane = items // ring.num_envs, items % ring.num_envs
-    offsets = jnp.arange(sequences.length, dtype=jnp.int32)[:, None]
-    rows = (place[None] * ring.rows_per_write + offsets) % ring.num_rows  # [length, B]
-    where = rows * ring.num_envs + lane[None]
-
-    def gathered(leaf: jax.Array, index: jax.Array) -> jax.Array:
-        return leaf.reshape(-1, *leaf.shape[2:]).at[index].get(mode="promise_in_bounds")
-
-    steps: Step = jax.tree.map(lambda leaf: gathered(leaf, where), replay.rows)
+    num_envs = sequences.ring.num_envs
+    first_rows = items // num_envs * sequences.ring.rows_per_write
+    steps = stretches_at(replay.rows, sequences, first_rows * num_envs + items % num_envs)
     ended = steps.terminated | steps.truncated
     return SequenceBatch(
         obs=steps.obs,
@@ -158,12 +153,41 @@ def sequences_at(replay: SequenceReplay, sequences: SequenceRing, items: jax.Arr
         truncated=steps.truncated,
         next_obs=steps.next_obs,
         first=jnp.concatenate([jnp.zeros_like(ended[:1]), ended[:-1]]),
-        memory=jax.tree.map(lambda leaf: gathered(leaf, items), replay.memory),
+        memory=jax.tree.map(lambda leaf: _gathered(leaf, items), replay.memory),
         weight=jnp.ones(items.shape, jnp.float32),
     )
+
+
+def uniform_stretches(
+    key: jax.Array, sequences: SequenceRing, iteration: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
+    """int32 `shape`: items slot * N + lane, drawn with replacement, from which on `length` rows are held.
+
+    The last of them begin at the newest row but `length` - 1. There must be some: not before the `span`-th write.
+    """
+    ring = sequences.ring
+    num_filled = ring.num_filled(iteration)
+    drawn = uniform_below(key, (num_filled - sequences.length + 1) * ring.num_envs, shape)
+    oldest = ring.newest(iteration) + 1 - num_filled
+    return (oldest + drawn // ring.num_envs) % ring.num_rows * ring.num_envs + drawn % ring.num_envs
+
+
+def stretches_at(rows: Step, sequences: SequenceRing, items: jax.Array) -> Step:
+    """`length` rows, one after another, from each of the `items` [B] = slot * N + lane on; leaves [length, B, ...]."""
+    ring = sequences.ring
+    offsets = jnp.arange(sequences.length, dtype=jnp.int32)[:, None]
+    slots = (items[None] // ring.num_envs + offsets) % ring.num_rows
+    where = slots * ring.num_envs + items[None] % ring.num_envs
+    steps: Step = jax.tree.map(lambda leaf: _gathered(leaf, where), rows)
+    return steps
 
 
 def sequence_error(errors: jax.Array, mix: Scalar) -> jax.Array:
     """[B]: eta max_t |delta_t| + (1 - eta) mean_t |delta_t|, of TD errors [L, B] (Kapturowski et al. 2019)."""
     sizes = jnp.abs(errors)
     return mix * sizes.max(axis=0) + (1.0 - mix) * sizes.mean(axis=0)
+
+
+def _gathered(leaf: jax.Array, index: jax.Array) -> jax.Array:
+    """The entries `index` of a leaf [rows, N, ...] whose first two axes are counted as one."""
+    return leaf.reshape(-1, *leaf.shape[2:]).at[index].get(mode="promise_in_bounds")
