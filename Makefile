@@ -20,7 +20,7 @@ help:
 	@echo "make test      install the development tools, then lint, type check and run the tests"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make learning  the learning table of benchmarks/ (an hour on two cores)"
-	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo_cartpole, value_based or replay"
+	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo_cartpole, value_based, actor_critic or replay"
 	@echo "make clean     remove .venv and every cache"
 
 train: $(VENV)/.installed

@@ -1,7 +1,6 @@
 """What value_based.py runs: the settings of two other libraries for CartPole, and how many seeds for how long."""
 
-from typing import NamedTuple
-
+from measure import Row, scaled_start
 from purejaxrl_dqn import Settings
 
 from jaxrl import make
@@ -27,14 +26,6 @@ SETTINGS = {
 }
 
 
-class Row(NamedTuple):
-    settings: str
-    num_seeds: int
-    total_steps: int
-    """Of each seed; fewer where there are more seeds. Learning starts after the same part of the run."""
-    repeats: int
-
-
 ROWS = {
     "rejax-1": Row("Rejax's", 1, 100_000, 3),
     "rejax-32": Row("Rejax's", 32, 5_000, 3),
@@ -48,7 +39,7 @@ ROWS = {
 def settings_of(row: Row) -> Settings:
     """The settings with the row's steps; learning starts after the same part of the run, or with a batch."""
     base = SETTINGS[row.settings]
-    learning_starts = max(base.learning_starts * row.total_steps // base.total_steps, 2 * base.batch_size)
+    learning_starts = scaled_start(base.learning_starts, base.total_steps, row, least=2 * base.batch_size)
     return base._replace(total_steps=row.total_steps, learning_starts=learning_starts)
 
 

@@ -25,6 +25,8 @@ from gymnax.wrappers import LogWrapper
 class Settings(NamedTuple):
     """PureJaxRL's names would be NUM_ENVS, BUFFER_SIZE, ...; its values for CartPole are the defaults."""
 
+    algorithm: str = "DQN"
+    """Which of their algorithms the peers run; there is no other here."""
     env: str = "CartPole-v1"
     num_envs: int = 10
     total_steps: int = 500_000

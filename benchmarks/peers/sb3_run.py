@@ -1,4 +1,5 @@
-"""DQN of Stable-Baselines3 or of SBX (its sibling in JAX) with the settings given as JSON; prints times as JSON.
+"""DQN, SAC or TD3 of Stable-Baselines3 or of SBX (its sibling in JAX) with the settings given as JSON; prints times as
+JSON.
 
 A first short run compiles and warms up; what it adds to the time of an equal run is reported as compiling.
 """
@@ -9,21 +10,56 @@ import time
 from importlib import import_module
 from importlib.metadata import version
 
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 LIBRARIES = {"sb3": ("stable_baselines3", "stable-baselines3"), "sbx": ("sbx", "sbx-rl")}
 ACTIVATIONS = {"sb3": ("torch.nn", {"relu": "ReLU", "swish": "SiLU"}), "sbx": ("flax.linen", {})}
 
 
-def train(library: str, settings: dict, seed: int, total_steps: int) -> tuple[object, float, float]:
+def environment(settings: dict, seed: int, num_envs: int, learned: VecNormalize | None = None) -> VecEnv:
+    """With observations normalised where that is asked for; by what another has learned, if there is another."""
+    env = make_vec_env(settings["env"], n_envs=num_envs, seed=seed)
+    if not settings.get("normalize_observations"):
+        return env
+    env = VecNormalize(env, training=learned is None, norm_reward=False, clip_obs=float("inf"))
+    if learned is not None:
+        env.obs_rms = learned.obs_rms
+    return env
+
+
+def own_settings(settings: dict, env: VecEnv) -> dict:
+    """What one algorithm has and the others have not."""
+    if settings["algorithm"] == "DQN":
+        return {
+            "target_update_interval": settings["target_period"],
+            "exploration_fraction": settings["exploration_fraction"],
+            "exploration_final_eps": settings["exploration_end"],
+        }
+    if settings["algorithm"] == "SAC":
+        return {}
+    zero = np.zeros(env.action_space.shape)
+    return {
+        "policy_delay": settings["policy_delay"],
+        "target_policy_noise": settings["target_noise"],
+        "target_noise_clip": settings["target_noise_clip"],
+        "action_noise": NormalActionNoise(zero, zero + settings["noise_scale"]),
+    }
+
+
+def train(library: str, settings: dict, seed: int, total_steps: int) -> tuple[BaseAlgorithm, float, float]:
     """(the trained agent, wall seconds, processor seconds of all threads)."""
-    dqn = import_module(LIBRARIES[library][0]).DQN
+    algorithm = getattr(import_module(LIBRARIES[library][0]), settings["algorithm"])
     module, names = ACTIVATIONS[library]
     activation = getattr(import_module(module), names.get(settings["activation"], settings["activation"]))
-    agent = dqn(
+    env = environment(settings, seed, settings["num_envs"])
+    agent = algorithm(
         "MlpPolicy",
-        make_vec_env(settings["env"], n_envs=settings["num_envs"], seed=seed),
+        env,
         learning_rate=settings["learning_rate"],
         buffer_size=settings["buffer_size"],
         learning_starts=settings["learning_starts"],
@@ -32,12 +68,10 @@ def train(library: str, settings: dict, seed: int, total_steps: int) -> tuple[ob
         gamma=settings["discount"],
         train_freq=1,
         gradient_steps=settings["num_updates"],
-        target_update_interval=settings["target_period"],
-        exploration_fraction=settings["exploration_fraction"],
-        exploration_final_eps=settings["exploration_end"],
         policy_kwargs={"net_arch": settings["hidden_sizes"], "activation_fn": activation},
         seed=seed,
         device="cpu",
+        **own_settings(settings, env),
     )
     began, began_processor = time.perf_counter(), time.process_time()
     agent.learn(total_steps)
@@ -56,7 +90,8 @@ def main() -> None:
         agent, seconds, processor_seconds = train(library, settings, repeat, settings["total_steps"])
         wall.append(seconds)
         processor.append(processor_seconds)
-    played, _ = evaluate_policy(agent, make_vec_env(settings["env"], seed=1_000), n_eval_episodes=20)
+    stage = environment(settings, 1_000, 1, learned=agent.get_vec_normalize_env())
+    played, _ = evaluate_policy(agent, stage, n_eval_episodes=20)
     measured = {
         "versions": ", ".join(f"{name} {version(name)}" for name in (LIBRARIES[library][1], "gymnasium")),
         "compiling": max(0.0, first - second),
