@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 import jaxrl
 from jaxrl.algorithms.actor_critic import actor_critic, mpo, td3
+from jaxrl.algorithms.actor_critic.awr import AWR
 from jaxrl.algorithms.actor_critic.crossq import CrossQ
 from jaxrl.algorithms.actor_critic.d4pg import D4PG
 from jaxrl.algorithms.actor_critic.ddpg import DDPG
@@ -35,7 +36,7 @@ from jaxrl.components.distributions import SquashedGaussianHead
 from jaxrl.components.off_policy import ring_for
 from jaxrl.components.recurrent import by_environment
 from jaxrl.components.replay import windows
-from jaxrl.components.sequences import sequences_at
+from jaxrl.components.sequences import sequences_at, stretches_at
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,14 @@ def _actor_critic_update(agent: Any, learner: Any, batch: Any) -> Any:
         return agent.update(jax.random.key(4), learner, batch, jnp.int32(1))[0]
 
 
+def _awr_batch(agent: Any, state: Any) -> tuple[Any, int]:
+    return stretches_at(state.replay.rows, agent.sequences, jnp.arange(32)), 1
+
+
+def _awr_update(agent: Any, learner: Any, batch: Any) -> Any:
+    return agent.update(jax.random.key(4), learner, batch, jnp.int32(0))[0]
+
+
 _HOW_TO_UPDATE: dict[Any, Any] = {
     PPO: (_ppo_batch, _ppo_update),
     RecurrentPPO: (_ppo_batch, _ppo_update),
@@ -224,6 +233,17 @@ def _actor_critic_row(
 
 
 R2: dict[str, Any] = {**Q, "burn_in": 4, "trace_length": 8, "memory_size": 8, "huber_delta": 1e-2}
+AWR_FIELDS: dict[str, Any] = {
+    "replay_capacity": 128,
+    "batch_size": 8,
+    "sequence_length": 6,
+    "num_updates": 2,
+    "normalize_observations": True,
+    "normalize_advantages": True,
+    "temperature": 0.5,
+    "max_weight": 1.5,
+    "max_grad_norm": 1e-4,
+}
 
 ROWS = [
     _row("ppo", PPO, "CartPole-v1", **FULL),
@@ -254,5 +274,6 @@ ROWS = [
     _actor_critic_row("crossq", CrossQ, unused=NO_TARGET, **CROSSQ, **SOFT),
     _actor_critic_row("mpo", MPO, num_critics=2, num_samples=4, target_period=2),
     _actor_critic_row("discrete_sac", DiscreteSAC, "CartPole-v1", target_entropy=0.99, max_grad_norm=0.1),
+    Row("awr", lambda: AWR(jaxrl.make("CartPole-v1"), **SMALL, **AWR_FIELDS), _awr_update, _awr_batch),
     Row("r2d2", lambda: R2D2(jaxrl.make("CartPole-v1"), **SMALL, **R2), _r2d2_update, _r2d2_batch),
 ]

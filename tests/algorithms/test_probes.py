@@ -191,6 +191,24 @@ CROSSQ: dict[str, Any] = {
 }
 # Its values have the policy's entropy in them, which this keeps small.
 SOFT: dict[str, Any] = {"temperature": 1e-3, "learn_temperature": False}
+AWR: dict[str, Any] = {
+    "num_envs": 16,
+    "num_steps": 8,
+    "num_updates": 16,
+    "total_steps": 16_384,
+    "batch_size": 16,
+    "sequence_length": 8,
+    "replay_capacity": 2_048,
+    "hidden_sizes": (32,),
+    "learning_rate": 5e-3,
+    "critic_learning_rate": 5e-3,
+    "temperature": 0.5,
+}
+
+
+def _state_value(agent: Any, params: Any, obs: jax.Array) -> jax.Array:
+    values: jax.Array = agent.critic_network.apply(params["critics"], obs)
+    return values
 
 
 def _expected_q(agent: Any, params: Any, obs: jax.Array) -> jax.Array:
@@ -258,6 +276,7 @@ CASES = [
         learning_rate=1e-3,
     ),
     Learns("discrete_sac", lambda env: jaxrl.DiscreteSAC(env, **{**AC, **SOFT}), False, _expected_q),
+    Learns("awr", lambda env: jaxrl.AWR(env, **AWR), False, _state_value),
 ]
 # One worker takes all tests of a case: what is trained for one serves the others.
 EVERY = pytest.mark.parametrize(

@@ -30,6 +30,22 @@ def test_clipped_value_loss_takes_the_larger_error() -> None:
     np.testing.assert_allclose(losses.value_loss(values, targets), 0.5 * (1.0 + 1.0) / 2)
 
 
+def test_advantage_weights_are_clipped_exponentials_without_gradient() -> None:
+    advantages = jnp.array([-1e4, -0.5, 0.0, 0.5, 0.9, 1e4])
+    expected = [0.0, np.exp(-1.0), 1.0, np.exp(1.0), 5.0, 5.0]
+    np.testing.assert_allclose(losses.advantage_weights(advantages, 0.5, 5.0), expected, rtol=1e-6)
+    gradient = jax.grad(lambda advantages: losses.advantage_weights(advantages, 0.5, 5.0).sum())(advantages)
+    np.testing.assert_array_equal(gradient, 0.0)
+
+
+def test_the_likelihood_is_weighted_and_its_weights_are_constants() -> None:
+    log_prob, weights = jnp.array([-1.0, -2.0]), jnp.array([3.0, 0.5])
+    loss, gradients = jax.value_and_grad(losses.likelihood_loss, argnums=(0, 1))(log_prob, weights)
+    np.testing.assert_allclose(loss, (3.0 + 1.0) / 2)
+    np.testing.assert_allclose(gradients[0], [-1.5, -0.25])
+    np.testing.assert_array_equal(gradients[1], 0.0)
+
+
 def test_normalized_has_mean_zero_and_deviation_one_over_devices_too() -> None:
     whole = losses.normalized(ADVANTAGES)
     np.testing.assert_allclose([whole.mean(), whole.std()], [0.0, 1.0], atol=1e-6)

@@ -20,7 +20,9 @@ from jaxrl.components.sequences import (
     sequence_replay_bytes,
     sequence_ring_of,
     sequences_at,
+    stretches_at,
     uniform_sequences,
+    uniform_stretches,
     write_chunk,
 )
 from jaxrl.envs.spaces import Discrete
@@ -41,6 +43,13 @@ def _programs(sizes: tuple[int, int, int, int]) -> Any:
     ring = _ring(sizes)
     draw = partial(uniform_sequences, sequences=ring, shape=(NUM_DRAWS,))
     return jax.jit(partial(write_chunk, sequences=ring)), jax.jit(partial(sequences_at, sequences=ring)), jax.jit(draw)
+
+
+@cache
+def _stretch_programs(sizes: tuple[int, int, int, int]) -> Any:
+    ring = _ring(sizes)
+    draw = partial(uniform_stretches, sequences=ring, shape=(NUM_DRAWS,))
+    return jax.jit(partial(stretches_at, sequences=ring)), jax.jit(draw)
 
 
 def _history(seed: int, num_rows: int, num_envs: int) -> Step:
@@ -120,6 +129,31 @@ def test_all_that_is_complete_can_be_drawn_and_nothing_else(
         batch = at(replay, items=items)
         _assert_is(sizes, batch, history, [held[item] for item in items])
         assert (np.asarray(batch.weight) == 1).all()
+
+
+@NAMED
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(seed=st.integers(0, 10**6), num_writes=st.integers(1, 14))
+def test_stretches_begin_anywhere_and_never_cross_the_newest_row(
+    sizes: tuple[int, int, int, int], seed: int, num_writes: int
+) -> None:
+    num_envs, num_steps, num_chunks, length = sizes
+    num_writes = max(num_writes, _ring(sizes).span)
+    num_rows = num_writes * num_steps
+    history = _history(seed, num_rows, num_envs)
+    rows = _written(sizes, history, num_writes).rows
+    at, uniform = _stretch_programs(sizes)
+    batch = at(rows, items=uniform(jax.random.key(seed), iteration=jnp.int32(num_writes - 1)))
+    oldest = max(0, num_rows - num_chunks * num_steps)
+    first, lane = np.asarray(batch.obs[0]).T
+    # All beginnings are drawn: 256 draws of at most 24.
+    assert set(zip(first, lane, strict=True)) == {
+        (row, lane) for row in range(oldest, num_rows - length + 1) for lane in range(num_envs)
+    }
+    for name in ("obs", "action", "reward", "terminated", "truncated", "next_obs"):
+        lived = getattr(history, name)
+        expected = np.stack([lived[first + t, lane] for t in range(length)])
+        np.testing.assert_array_equal(getattr(batch, name), expected)
 
 
 def test_draws_are_uniform() -> None:

@@ -92,6 +92,11 @@ class AWR:
     def check(self) -> None:
         """Refuse spaces that no network here fits, and a replay that holds no sequence."""
         self.actor_network  # noqa: B018  # building it checks the spaces and the activation
+        if self.replay_capacity is None and self.sequence_length > self.num_steps:
+            raise ValueError(
+                f"sequence_length must be at most num_steps = {self.num_steps} where replay_capacity=None keeps the "
+                f"newest rollout alone, got {self.sequence_length}."
+            )
         if self.axis is None:
             self.sequences  # noqa: B018  # the same of the sizes
 
