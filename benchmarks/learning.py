@@ -60,6 +60,7 @@ PLAIN = (
     "algorithm.activation=silu",
 )
 NOISY = ("algorithm.noisy=true", "algorithm.total_steps=200_000")
+ON_POLICY = ("algorithm.replay_capacity=null",)
 TASKS = (
     Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
     Task("a2c", "CartPole-v1", 8, 500_000, 450, "rl-baselines3-zoo, A2C: 500 at 500k steps"),
@@ -99,6 +100,9 @@ TASKS = (
     Task("crossq", "Pendulum-v1", 8, 20_000, -180, "as SAC"),
     Task("mpo", "Pendulum-v1", 8, 50_000, -220, "as D4PG"),
     Task("discrete_sac", "CartPole-v1", 8, 100_000, 450, "Gymnasium's cap of 500; Rejax's budget is 50k"),
+    Task("awr", "CartPole-v1", 8, 100_000, 450, "500 is the most there is"),
+    Task("awr", "CartPole-v1", 8, 100_000, 450, "as off-policy", settings=ON_POLICY),
+    Task("awr", "Pendulum-v1", 8, 100_000, -200, "rl-baselines3-zoo, PPO: -172 at 100k"),
     Task("r2d2", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("dqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
 )
