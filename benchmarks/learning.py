@@ -60,7 +60,7 @@ PLAIN = (
     "algorithm.activation=silu",
 )
 NOISY = ("algorithm.noisy=true", "algorithm.total_steps=200_000")
-ON_POLICY = ("algorithm.replay_capacity=null",)
+ON_POLICY = ("algorithm.replay_capacity=null", "algorithm.num_updates=8")
 TASKS = (
     Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
     Task("a2c", "CartPole-v1", 8, 500_000, 450, "rl-baselines3-zoo, A2C: 500 at 500k steps"),
@@ -99,6 +99,8 @@ TASKS = (
     Task("tqc", "Pendulum-v1", 8, 20_000, -180, "rl-baselines3-zoo, TQC: -151 at 20k"),
     Task("crossq", "Pendulum-v1", 8, 20_000, -180, "as SAC"),
     Task("mpo", "Pendulum-v1", 8, 50_000, -220, "as D4PG"),
+    Task("sac", "MountainCarContinuous-v0", 8, 100_000, 85, "rl-baselines3-zoo, SAC: 94.7 at 50k"),
+    Task("td3", "MountainCarContinuous-v0", 8, 300_000, 85, "rl-baselines3-zoo, TD3: 93.5 at 300k"),
     Task("discrete_sac", "CartPole-v1", 8, 100_000, 450, "Gymnasium's cap of 500; Rejax's budget is 50k"),
     Task("awr", "CartPole-v1", 8, 100_000, 450, "500 is the most there is"),
     Task("awr", "CartPole-v1", 8, 100_000, 450, "as off-policy", settings=ON_POLICY),
