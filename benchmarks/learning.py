@@ -60,7 +60,12 @@ PLAIN = (
     "algorithm.activation=silu",
 )
 NOISY = ("algorithm.noisy=true", "algorithm.total_steps=200_000")
-ON_POLICY = ("algorithm.replay_capacity=null", "algorithm.num_updates=8")
+ON_POLICY = (
+    "algorithm.replay_capacity=null",
+    "algorithm.num_updates=8",
+    "algorithm.sequence_length=32",
+    "algorithm.batch_size=16",
+)
 TASKS = (
     Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
     Task("a2c", "CartPole-v1", 8, 500_000, 450, "rl-baselines3-zoo, A2C: 500 at 500k steps"),
