@@ -51,15 +51,16 @@ class Settings(NamedTuple):
         return (self.total_steps - self.learning_starts) // self.num_envs * self.num_updates
 
 
-# What the loops do not do alike, none of which decides the time:
+# What the loops do not do alike:
 # - Rejax cuts the value at a time limit, since its transitions have nothing but `done` and the first observation of the
 #   next episode as the successor; jaxrl, SBX and Stable-Baselines3 keep the true successor and bootstrap from it.
-# - Rejax's TD3 moves the actor (on the mean of both critics, where the others climb the first) and the targets after
-#   each two iterations of one step and one critic update, with the last batch: as often as a `policy_delay` of 2 does.
+# - Rejax's TD3 moves the actor and the targets after each two iterations of one step and one critic update, with the
+#   last batch: as often as a `policy_delay` of 2 does. The actor climbs the mean of both critics there, the least of
+#   both in SBX, the first in jaxrl and Stable-Baselines3.
 # - Rejax's SAC acts by its policy from the beginning, the others uniformly until learning starts; it updates the actor
 #   before the critics.
-# - Rejax draws without replacement, over the whole capacity; and it clips each gradient entry, where jaxrl clips the
-#   norm and the others clip nothing.
+# - Rejax draws without replacement, over the whole capacity, about a tenth of the time of its SAC. In TD3 it clips
+#   each gradient entry, where jaxrl clips the norm and the others clip nothing.
 # - jaxrl starts from orthogonal weights.
 SETTINGS = {
     "SAC": Settings(),
