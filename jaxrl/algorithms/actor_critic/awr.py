@@ -13,8 +13,9 @@
 Both losses are regressions: R, A and the weights are constants. The best policy of the second is proportional to
 mu(a|s) exp(A(s, a) / beta), for the mixture mu of the policies that filled the replay.
 
-`replay_capacity=None` keeps the newest rollout alone, and mu is then the policy that acted: on-policy AWR. Unlike in
-the paper, returns are those within a sequence, by the values at the time of the gradient step.
+`replay_capacity=None` keeps the newest rollout alone, and mu is then the policy that acted: on-policy AWR, which wants
+fewer gradient steps, on whole rollouts (`sequence_length=num_steps`). Unlike in the paper, returns are those within a
+sequence, by the values at the time of the gradient step.
 """
 
 from dataclasses import replace
@@ -78,7 +79,7 @@ class AWR:
 
     learning_rate: Scalar = hyperparameter(3e-4, minimum=0)
     """Of the actor."""
-    critic_learning_rate: Scalar = hyperparameter(1e-3, minimum=0)
+    critic_learning_rate: Scalar = hyperparameter(3e-3, minimum=0)
     adam_beta1: Scalar = hyperparameter(0.9, minimum=0, maximum=1)
     """Decay of the mean of gradients."""
     adam_epsilon: Scalar = hyperparameter(1e-5, above=0)
