@@ -1,0 +1,101 @@
+"""A linear-quadratic regulator, whose best controller has a closed form: each linear actor must find its gain."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl.envs.environment import TimeStep
+from jaxrl.envs.spaces import Box
+from jaxrl.pytree import dataclass
+
+A, B, Q, R, DISCOUNT = 0.95, 0.5, 1.0, 0.3, 0.9
+SEEDS = 2
+FAR = 1.5
+"""Where the gain is measured. The actor is linear before its tanh, which bends it by a percent or two here."""
+
+
+def riccati_gain() -> float:
+    """K of u = -K x, by iterating P = Q + gamma A^2 P - (gamma A B P)^2 / (R + gamma B^2 P)."""
+    p = Q
+    for _ in range(1_000):
+        p = Q + DISCOUNT * A * A * p - (DISCOUNT * A * B * p) ** 2 / (R + DISCOUNT * B * B * p)
+    return DISCOUNT * A * B * p / (R + DISCOUNT * B * B * p)
+
+
+@dataclass
+class Regulator:
+    """x' = A x + B u, at the cost Q x^2 + R u^2; cut after 10 steps."""
+
+    observation_space = Box(-20.0, 20.0, (1,))
+    action_space = Box(-8.0, 8.0, (1,))
+
+    def reset(self, key: jax.Array) -> Any:
+        x = jax.random.uniform(key, (1,), minval=-2.0, maxval=2.0)
+        return (x, jnp.int32(0)), x
+
+    def step(self, key: jax.Array, state: Any, action: jax.Array) -> Any:
+        x, time = state
+        reward = -(Q * x[0] ** 2 + R * action[0] ** 2)
+        x = jnp.clip(A * x + B * action, -20.0, 20.0)
+        return (x, time + 1), TimeStep(x, reward, terminated=jnp.bool_(False), truncated=time + 1 >= 10, info={})
+
+
+class Identity(nn.Module):
+    """Features that are the observation, so that the actor on top of them is linear."""
+
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        return obs
+
+
+COMMON: dict[str, Any] = {
+    "torso": Identity(),
+    "discount": DISCOUNT,
+    "num_envs": 16,
+    "num_updates": 16,
+    "total_steps": 12_000,
+    "learning_starts": 16,
+    # Short enough to forget what the first, wild policies saw: far out the tanh saturates, and the line bends for that.
+    "replay_capacity": 4_000,
+    "batch_size": 64,
+    "hidden_sizes": (64, 64),
+    "activation": "silu",
+    "learning_rate": 3e-4,
+    "critic_learning_rate": 1e-3,
+    "target_rate": 0.02,
+    "noise_scale": 0.2,
+}
+SOFT: dict[str, Any] = {"temperature": 1e-2, "learn_temperature": False}
+NEAR: dict[str, Any] = {"initial_std": 0.1, "kl_bound_mean": 0.1, "multiplier_mean": 1.0, "temperature": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "fields"),
+    [
+        (jaxrl.DDPG, {}),
+        (jaxrl.TD3, {"target_noise": 0.02}),
+        (jaxrl.D4PG, {"value_min": -15.0, "value_max": 0.0, "num_atoms": 51, "n_step": 1}),
+        (jaxrl.SAC, SOFT),
+        (jaxrl.TQC, {"num_dropped": 0, "num_quantiles": 8, **SOFT}),
+        (jaxrl.CrossQ, {"critic_hidden_sizes": (64, 64), "policy_delay": 1, **SOFT}),
+        (
+            jaxrl.MPO,
+            {"n_step": 1, "noise_scale": 0.1, "num_samples": 8, "target_period": 20, "target_rate": 1.0, **NEAR},
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_linear_actor_finds_the_gain(algorithm: Any, fields: dict[str, Any]) -> None:
+    agent = algorithm(Regulator(), **{**COMMON, **fields})
+
+    def gain(key: jax.Array) -> jax.Array:
+        policy = agent.policy(jaxrl.train(agent, key, num_reports=1).state)
+        action, _ = policy.act(key, jnp.array([[-FAR], [FAR]]), policy.initial_memory((2,)))
+        return (action[0, 0] - action[1, 0]) / (2 * FAR)
+
+    gains = np.asarray(jax.jit(jax.vmap(gain))(jax.random.split(jax.random.key(0), SEEDS)))
+    np.testing.assert_allclose(gains.mean(), riccati_gain(), rtol=0.05)
