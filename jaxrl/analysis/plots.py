@@ -166,7 +166,7 @@ def _prepare_curves(axes: "Axes", title: str, ylabel: str) -> None:
 
 
 def _legend(axes: "Axes", title: str) -> None:
-    axes.legend(frameon=False, fontsize="small", title=title, title_fontsize="small")
+    axes.legend(frameon=False, fontsize="small", title=title, title_fontsize="small", alignment="left")
 
 
 def _save(figure: "Figure", path: str | Path) -> None:
