@@ -1,10 +1,16 @@
-"""Statistics over seeds, in numpy: the mean, the interquartile mean, and how far another draw of seeds might lie."""
+"""Statistics over the seeds of one task, in numpy, and how far another draw of seeds might lie.
+
+Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"
+(https://arxiv.org/abs/2108.13264). Scores of several tasks: `jaxrl.analysis.aggregates`.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from jaxrl.analysis.bootstrap import check_confidence, percentile_ends, resampled_statistics
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Reduces the last axis."""
@@ -24,13 +30,23 @@ def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def interquartile_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over the last axis without its lowest and its highest quarter (a quarter of n rounded down).
-
-    Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
-    """
+    """The mean over the last axis without its lowest and its highest quarter (a quarter of n rounded down)."""
     cut = values.shape[-1] // 4
     kept = np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut]
     return np.asarray(kept.mean(axis=-1))
+
+
+def median(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median over the last axis."""
+    return np.asarray(np.median(values, axis=-1))
+
+
+def optimality_gap(values: NDArray[np.float64], target: float = 1.0) -> NDArray[np.float64]:
+    """`target - mean(min(values, target))` over the last axis: by how much `target` is missed; what exceeds it is cut.
+
+    Agarwal et al. 2021, section 4.3.
+    """
+    return np.asarray(target - np.minimum(values, target).mean(axis=-1))
 
 
 def bootstrap_interval(
@@ -54,31 +70,27 @@ def bootstrap_interval(
             "bootstrap_interval needs finite values; leave out the seeds that diverged, and the reports in which no "
             "episode ended."
         )
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
+    check_confidence(confidence)
     if sample.size < 2:
         return Interval(float(sample[0]) if sample.size else np.nan, np.nan, np.nan)
-    generator = np.random.default_rng(seed)
-    block = max(1, 1_000_000 // sample.size)  # resamples at once: memory stays bounded for thousands of seeds
-    resampled = np.concatenate(
-        [
-            statistic(sample[generator.integers(sample.size, size=(min(block, num_resamples - done), sample.size))])
-            for done in range(0, num_resamples, block)
-        ]
+    resampled = resampled_statistics(
+        sample[:, None], lambda draws: statistic(draws[..., 0]), num_resamples=num_resamples, seed=seed
     )
-    tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(resampled, (tail, 1.0 - tail))
+    low, high = percentile_ends(resampled, confidence)
     return Interval(float(statistic(sample)), float(low), float(high))
 
 
-def band(values: ArrayLike, *, confidence: float = 0.95) -> tuple[NDArray[np.float64], ...]:
-    """`(middle, low, high)` [num_reports] of `values` [num_seeds, num_reports]: mean and bootstrap interval per report.
+def band(
+    values: ArrayLike, *, statistic: Statistic = mean, confidence: float = 0.95
+) -> tuple[NDArray[np.float64], ...]:
+    """`(middle, low, high)` [num_reports] of `values` [num_seeds, num_reports], with the bootstrap interval per report.
 
-    Entries that are not finite are left out (no episode ended, or the seed diverged); NaN where nothing is left.
+    `middle` is `statistic`, such as `mean` or `interquartile_mean`. Entries that are not finite are left out (no
+    episode ended, or the seed diverged); NaN where nothing is left.
     """
     columns = np.asarray(values, np.float64).T
     intervals = [
-        bootstrap_interval(column[np.isfinite(column)], confidence=confidence, num_resamples=1_000)
+        bootstrap_interval(column[np.isfinite(column)], statistic=statistic, confidence=confidence, num_resamples=1_000)
         for column in columns
     ]
     middle, low, high = (np.array(part, np.float64) for part in zip(*intervals, strict=True))

@@ -14,6 +14,8 @@ jaxrl: reinforcement learning in JAX.
   jaxrl train algorithm=a2c algorithm.learning_rate=1e-3
   jaxrl train -m algorithm=ppo,a2c       several runs, one after another
   jaxrl evaluate RUN                     play with the policies of a run folder
+  jaxrl plot RUN RUN output=curves.svg   draw run folders into one picture
+  jaxrl compare RUN RUN                  a table of run folders with intervals
   jaxrl list                             algorithms and environments
   jaxrl train --help                     every setting, with its default
 
@@ -33,13 +35,31 @@ def _evaluate(arguments: Sequence[str]) -> int:
     return evaluate(arguments)
 
 
+def _plot(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.plot import plot
+
+    return plot(arguments)
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.compare import compare
+
+    return compare(arguments)
+
+
 def _list(arguments: Sequence[str]) -> int:
     from jaxrl.cli.listing import show_list
 
     return show_list(arguments)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"train": _train, "evaluate": _evaluate, "list": _list}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "plot": _plot,
+    "compare": _compare,
+    "list": _list,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

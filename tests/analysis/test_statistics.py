@@ -86,3 +86,11 @@ def test_the_band_leaves_out_what_was_not_measured():
 def test_values_without_a_meaning_are_refused(values, settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         bootstrap_interval(values, **settings)
+
+
+def test_the_band_takes_any_statistic():
+    values = np.array([[0.0], [1.0], [2.0], [90.0]])
+    middle, low, high = band(values, statistic=interquartile_mean)
+    interval = bootstrap_interval(values[:, 0], statistic=interquartile_mean, num_resamples=1_000)
+    assert (middle[0], low[0], high[0]) == interval
+    assert middle[0] == 1.5
