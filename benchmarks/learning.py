@@ -60,9 +60,6 @@ PLAIN = (
     "algorithm.activation=silu",
 )
 NOISY = ("algorithm.noisy=true", "algorithm.total_steps=200_000")
-SHORT = "algorithm.total_steps=8_000"
-DROQ = ("algorithm.dropout=0.01", "algorithm.layer_norm=true", "algorithm.num_updates=24", SHORT)
-REDQ = ("algorithm.num_critics=10", "algorithm.subset_size=2", "algorithm.num_updates=16", SHORT)
 REPLAYED = ("algorithm.n_step=3", "algorithm.prioritized=true", "algorithm.normalize_observations=true")
 ON_POLICY = (
     "algorithm.replay_capacity=null",
@@ -106,9 +103,6 @@ TASKS = (
     Task("d4pg", "Pendulum-v1", 8, 50_000, -220, "as TD3"),
     Task("sac", "Pendulum-v1", 8, 20_000, -180, "rl-baselines3-zoo, SAC: -157 at 20k"),
     Task("sac", "Pendulum-v1", 8, 20_000, -180, "as SAC", settings=REPLAYED),
-    Task("sac", "Pendulum-v1", 8, 20_000, -180, "as SAC", settings=("algorithm.residual=true",)),
-    Task("sac", "Pendulum-v1", 8, 8_000, -180, "as SAC, in fewer steps", settings=DROQ),
-    Task("sac", "Pendulum-v1", 8, 8_000, -180, "as SAC, in fewer steps", settings=REDQ),
     Task("tqc", "Pendulum-v1", 8, 20_000, -180, "rl-baselines3-zoo, TQC: -151 at 20k"),
     Task("crossq", "Pendulum-v1", 8, 20_000, -180, "as SAC"),
     Task("mpo", "Pendulum-v1", 8, 50_000, -220, "as D4PG"),

@@ -126,6 +126,13 @@ def test_a_subset_of_critics_gives_the_target_and_all_of_them_the_actors_value()
     assert len(drawn) > 2
 
 
+def test_a_subset_draws_no_critic_twice() -> None:
+    whole = SAC(Stretched(), num_critics=5, **SMALL)
+    learner = learner_of(whole)
+    errors, expected = (_updated(agent, learner, 0)[1] for agent in (replace(whole, subset_size=5), whole))
+    np.testing.assert_allclose(errors, expected, rtol=1e-5)
+
+
 def test_dropout_is_on_in_learning_only() -> None:
     agent = SAC(Stretched(), dropout=0.5, layer_norm=True, **SMALL)
     learner, batch = learner_of(agent), one_batch()
