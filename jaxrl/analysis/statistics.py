@@ -72,7 +72,7 @@ def bootstrap_interval(
         )
     check_confidence(confidence)
     if sample.size < 2:
-        return Interval(float(sample[0]) if sample.size else np.nan, np.nan, np.nan)
+        return Interval(float(statistic(sample)) if sample.size else np.nan, np.nan, np.nan)
     resampled = resampled_statistics(
         sample[:, None], lambda draws: statistic(draws[..., 0]), num_resamples=num_resamples, seed=seed
     )

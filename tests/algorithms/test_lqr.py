@@ -52,6 +52,13 @@ class Identity(nn.Module):
         return obs
 
 
+class Quadratic(nn.Module):
+    """The observation and its square, for a critic that has no layers of its own; the gain is that of the first."""
+
+    def __call__(self, obs: jax.Array) -> jax.Array:
+        return jnp.concatenate([obs, jnp.square(obs)], axis=-1)
+
+
 COMMON: dict[str, Any] = {
     "torso": Identity(),
     "discount": DISCOUNT,
@@ -90,8 +97,17 @@ NEAR: dict[str, Any] = {"initial_std": 0.1, "kl_bound_mean": 0.1, "multiplier_me
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_linear_actor_finds_the_gain(algorithm: Any, fields: dict[str, Any]) -> None:
-    agent = algorithm(Regulator(), **{**COMMON, **fields})
+    assert_finds_the_gain(algorithm(Regulator(), **{**COMMON, **fields}))
 
+
+def test_awr_finds_it_on_policy() -> None:
+    # From a replay it is drawn towards the policies that filled it, by design.
+    sizes = {"num_envs": 16, "num_steps": 10, "sequence_length": 10, "num_updates": 16, "total_steps": 64_000}
+    rates = {"learning_rate": 5e-4, "critic_learning_rate": 1e-2, "temperature": 0.5, "discount": DISCOUNT}
+    assert_finds_the_gain(jaxrl.AWR(Regulator(), torso=Quadratic(), replay_capacity=None, **sizes, **rates))
+
+
+def assert_finds_the_gain(agent: Any) -> None:
     def gain(key: jax.Array) -> jax.Array:
         policy = agent.policy(jaxrl.train(agent, key, num_reports=1).state)
         action, _ = policy.act(key, jnp.array([[-FAR], [FAR]]), policy.initial_memory((2,)))

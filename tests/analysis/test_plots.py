@@ -63,22 +63,6 @@ def test_nothing_measured_is_an_empty_picture(tmp_path):
     assert (tmp_path / "curve.png").exists()
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are saved, in their order."""
-    from matplotlib.figure import Figure
-
-    figures = []
-    savefig = Figure.savefig
-
-    def keep(self, *arguments, **options):
-        figures.append(self)
-        savefig(self, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
-
-
 SIGNATURES = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from jaxrl.analysis.statistics import band, bootstrap_interval, interquartile_mean, mean
+from jaxrl.analysis.statistics import band, bootstrap_interval, interquartile_mean, mean, optimality_gap
 
 
 def test_the_interval_is_that_of_all_resamples_counted_out():
@@ -94,3 +94,7 @@ def test_the_band_takes_any_statistic():
     interval = bootstrap_interval(values[:, 0], statistic=interquartile_mean, num_resamples=1_000)
     assert (middle[0], low[0], high[0]) == interval
     assert middle[0] == 1.5
+
+
+def test_the_statistic_of_one_value_is_not_the_value():
+    assert bootstrap_interval([3.0], statistic=lambda values: optimality_gap(values, 5.0)).estimate == 2.0

@@ -46,22 +46,6 @@ def runs(tmp_path, monkeypatch):
     write_run(tmp_path / "runs" / "acrobot", [-70.0, -80.0], environment="Acrobot-v1")
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are saved, in their order."""
-    from matplotlib.figure import Figure
-
-    figures = []
-    savefig = Figure.savefig
-
-    def keep(self, *arguments, **options):
-        figures.append(self)
-        savefig(self, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return figures
-
-
 def cell(interval):
     return "{:.2f} [{:.2f}, {:.2f}]".format(*interval)
 
