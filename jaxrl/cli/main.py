@@ -1,5 +1,6 @@
 """`jaxrl COMMAND ...`: reads the command, and turns what a person got wrong into one sentence and exit status 2."""
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,7 @@ jaxrl: reinforcement learning in JAX.
   jaxrl train env=Acrobot-v1 seeds=4     another environment, fewer seeds
   jaxrl train algorithm=a2c algorithm.learning_rate=1e-3
   jaxrl train -m algorithm=ppo,a2c       several runs, one after another
+  jaxrl resume RUN                       go on with a run that was stopped
   jaxrl evaluate RUN                     play with the policies of a run folder
   jaxrl plot RUN RUN output=curves.svg   draw run folders into one picture
   jaxrl compare RUN RUN                  a table of run folders with intervals
@@ -27,6 +29,12 @@ def _train(arguments: Sequence[str]) -> int:
     from jaxrl.cli.train import train
 
     return train(arguments)
+
+
+def _resume(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.resume import resume
+
+    return resume(arguments)
 
 
 def _evaluate(arguments: Sequence[str]) -> int:
@@ -55,6 +63,7 @@ def _list(arguments: Sequence[str]) -> int:
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": _train,
+    "resume": _resume,
     "evaluate": _evaluate,
     "plot": _plot,
     "compare": _compare,
@@ -81,9 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"jaxrl: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("jaxrl: interrupted.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        print(f"jaxrl: {error or 'interrupted.'}", file=sys.stderr)
+        return 128 + getattr(error, "signal_number", signal.SIGINT)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return 0

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -69,6 +69,10 @@ class Prepared:
     seconds: float
 
 
+AfterReport = Callable[[Any, list[Report], float], bool]
+"""`after(states, reports, seconds)`: what to do with everything so far; whether to stop there."""
+
+
 def prepare(algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None) -> Prepared:
     """Compile for `keys` [S] and make the first states."""
     begin, seconds_begin = compile_begin(algorithm, keys, mesh)
@@ -77,19 +81,33 @@ def prepare(algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None) -> Pr
     return Prepared(algorithm, program, run_keys, states, seconds_begin + seconds_program)
 
 
-def train_with_reports(prepared: Prepared, num_reports: int, on_report: Callable[[Report], None]) -> Trained:
-    """A whole run, `on_report` called after each of at most `num_reports` stretches; uses up the prepared states."""
+def train_with_reports(
+    prepared: Prepared,
+    num_reports: int,
+    on_report: Callable[[Report], None],
+    *,
+    reports: Sequence[Report] = (),
+    seconds: float = 0.0,
+    after: AfterReport = lambda states, reports, seconds: False,
+) -> Trained:
+    """A run from after `reports` to its end, or to where `after` says stop; uses up the prepared states.
+
+    There are at most `num_reports` stretches, those of `train`; `on_report` and `after` are called after each.
+    `seconds` are those of the training so far.
+    """
     algorithm, states = prepared.algorithm, prepared.states
     whole_run = num_iterations(algorithm)
     num_reports = min(num_reports, whole_run)
-    bounds = [report * whole_run // num_reports for report in range(num_reports + 1)]  # the stretches of `train`
-    reports: list[Report] = []
-    began = time.perf_counter()
-    for start, stop in itertools.pairwise(bounds):
+    bounds = [report * whole_run // num_reports for report in range(num_reports + 1)]
+    all_reports = list(reports)
+    began = time.perf_counter() - seconds
+    for start, stop in itertools.pairwise(bounds[len(reports) :]):
         states, metrics, is_finite = prepared.program(
             algorithm, prepared.run_keys, states, np.int32(start), np.int32(stop)
         )
         metrics, is_finite = jax.device_get((metrics, is_finite))
-        reports.append(Report(stop, stop * algorithm.steps_per_iteration, metrics, is_finite))
-        on_report(reports[-1])
-    return Trained(states, reports, prepared.seconds, time.perf_counter() - began)
+        all_reports.append(Report(stop, stop * algorithm.steps_per_iteration, metrics, is_finite))
+        on_report(all_reports[-1])
+        if after(states, all_reports, time.perf_counter() - began):
+            break
+    return Trained(states, all_reports, prepared.seconds, time.perf_counter() - began)

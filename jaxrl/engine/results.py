@@ -1,6 +1,7 @@
 """What a run writes into its folder: settings first, rows of metrics as they come, the results at the end."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,27 @@ def open_folder(directory: str | os.PathLike[str], algorithm: Algorithm[Any], op
     return folder
 
 
-def append_metrics(folder: Path, report: Report) -> None:
+def append_metrics(folder: Path, report: Report, name: str = run_folder.METRICS) -> None:
     """One row per seed."""
     header = ("seed", "iteration", "steps", *report.metrics)
     rows = (
         (seed, report.iteration, report.steps, *values)
         for seed, values in enumerate(zip(*report.metrics.values(), strict=True))
     )
-    run_folder.append_rows(folder / run_folder.METRICS, header, rows)
+    run_folder.append_rows(folder / name, header, rows)
+
+
+def rewrite_metrics(folder: Path, reports: Sequence[Report]) -> None:
+    """The rows of `reports` and no others; whole at any moment."""
+    path = folder / run_folder.METRICS
+    new = folder / f"{run_folder.METRICS}.new"
+    new.unlink(missing_ok=True)
+    for report in reports:
+        append_metrics(folder, report, new.name)
+    if reports:
+        new.replace(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_results(folder: Path, run: Run) -> None:
@@ -49,6 +63,7 @@ def write_results(folder: Path, run: Run) -> None:
             if index[0] not in run.diverged
         )
         header = ("seed", "episode", "return", "length", "completed")
+        (folder / run_folder.EVALUATION).unlink(missing_ok=True)  # of an end that was broken off
         run_folder.append_rows(folder / run_folder.EVALUATION, header, rows)
     name = curve_name(run.metrics)
     converged = [seed for seed in range(run.seeds) if seed not in run.diverged]

@@ -1,4 +1,7 @@
-"""Training for people: a host loop over one compiled program, with progress, a folder, an evaluation and a summary."""
+"""Training for people: a host loop over one compiled program, with progress, a folder, an evaluation and a summary.
+
+A run with a folder saves itself as it goes; `resume` goes on with it bit for bit.
+"""
 
 import contextlib
 import os
@@ -23,6 +26,7 @@ from jaxrl.engine.progress import progress as show_progress
 from jaxrl.engine.record import Run as Run
 from jaxrl.engine.record import Timing, count, curve_name, label_of
 from jaxrl.engine.replay_memory import check_replays, replay_bytes
+from jaxrl.engine.saving import restored, saving
 from jaxrl.engine.train import typed_key
 from jaxrl.memory import size
 
@@ -37,6 +41,8 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     num_reports: int = 100,
     eval_episodes: int = 128,
     progress: bool = True,
+    checkpoint_every: float | None = 60.0,
+    keep_checkpoints: int = 2,
 ) -> Run:
     """Train `seeds` agents at once, evaluate them, and leave a folder behind.
 
@@ -52,30 +58,56 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
         num_reports: how many rows each metric gets, lowered to the number of iterations.
         eval_episodes: greedy episodes per agent at the end; 0 for none.
         progress: show on stderr how far the run is.
+        checkpoint_every: seconds between two checkpoints at the least, for a run with a directory; None for none. They
+            are written while the training goes on, and rarer where they would take more than a twentieth of its time.
+        keep_checkpoints: how many of the newest are kept.
 
     Raises:
         TypeError, ValueError, OSError: one sentence, before anything is compiled.
+        Interrupted: Ctrl-C or SIGTERM came, and the run with a directory has saved where it was.
     """
     options: dict[str, Any] = {"seeds": seeds, "seed": seed, "devices": devices, "directory": directory}
     options |= {"num_reports": num_reports, "eval_episodes": eval_episodes, "progress": progress}
+    options |= {"checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints}
     check_options(algorithm, **options)
-    mesh, key = seed_mesh(devices, seeds), _key(seed)
     folder = None
     if directory is not None:
-        from jaxrl.engine.results import open_folder, write_results  # pictures and files only for those who want them
+        from jaxrl.engine.results import open_folder  # pictures and files only for those who want them
 
         options["directory"] = str(directory)
-        options["seed"] = seed if isinstance(seed, int) else jax.random.key_data(key).tolist()
+        options["seed"] = seed if isinstance(seed, int) else jax.random.key_data(_key(seed)).tolist()
         folder = open_folder(directory, algorithm, options)
+    return carry_out(algorithm, options, folder, is_resumed=False)
+
+
+def carry_out(algorithm: Algorithm[Any], options: dict[str, Any], folder: Path | None, *, is_resumed: bool) -> Run:
+    """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
+    seeds, show = options["seeds"], options["progress"]
+    mesh, key = seed_mesh(options["devices"], seeds), _key(options["seed"])
     with disk_cache():
         keys = place_seeds(jax.random.split(key, seeds), mesh)
-        if progress:
+        if show:
             print(_announcement(algorithm, seeds), file=sys.stderr, flush=True)
         prepared = prepare(algorithm, keys, mesh)
-        with _reporting(algorithm, seeds, folder, show=progress) as on_report:
-            trained = train_with_reports(prepared, num_reports, on_report)
-        finished = _evaluated(algorithm, trained, keys, mesh, eval_episodes, folder)
+        saved = None
+        if is_resumed and folder is not None:
+            prepared, saved = restored(prepared, folder)
+        with (
+            _reporting(algorithm, seeds, folder, show=show) as on_report,
+            saving(algorithm, folder, options) as after,
+        ):
+            trained = train_with_reports(
+                prepared,
+                options["num_reports"],
+                on_report,
+                reports=saved.reports if saved else (),
+                seconds=saved.seconds_training if saved else 0.0,
+                after=after,
+            )
+        finished = _evaluated(algorithm, trained, keys, mesh, options["eval_episodes"], folder)
     if folder is not None:
+        from jaxrl.engine.results import write_results
+
         write_results(folder, finished)
     return finished
 
@@ -92,6 +124,7 @@ def check_options(algorithm: Any, **options: Any) -> None:
         value = options[name]
         if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
             raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}.")
+    _check_saving(options["checkpoint_every"], options["keep_checkpoints"])
     if not isinstance(options["progress"], bool):
         raise TypeError(f"progress must be true or false, got {options['progress']!r}.")
     _key(options["seed"])
@@ -101,6 +134,13 @@ def check_options(algorithm: Any, **options: Any) -> None:
     check_replays(algorithm, options["seeds"], options["devices"])
 
 
+def _check_saving(every: Any, keep: Any) -> None:
+    if every is not None and (isinstance(every, bool) or not isinstance(every, (int, float)) or not every >= 0):
+        raise ValueError(f"checkpoint_every must be None or a number of seconds of at least 0, got {every!r}.")
+    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+        raise ValueError(f"keep_checkpoints must be a whole number of at least 1, got {keep!r}.")
+
+
 def _announcement(algorithm: Algorithm[Any], seeds: int) -> str:
     replay = replay_bytes(algorithm)
     memory = f", each with a replay of {size(replay)}" if replay else ""
@@ -108,6 +148,8 @@ def _announcement(algorithm: Algorithm[Any], seeds: int) -> str:
 
 
 def _key(seed: Any) -> jax.Array:
+    if isinstance(seed, list):  # as the settings of a run have it
+        return jax.random.wrap_key_data(np.asarray(seed, np.uint32))
     if isinstance(seed, bool) or not isinstance(seed, (int, jax.Array, np.ndarray)):
         raise TypeError(f"seed must be a whole number or a JAX key, got {seed!r}.")
     return jax.random.key(seed) if isinstance(seed, int) else typed_key(seed)

@@ -15,7 +15,8 @@ import yaml
 
 SETTINGS, METRICS, EVALUATION = "settings.yaml", "metrics.csv", "evaluation.csv"
 POLICIES, LEARNING_CURVE, SUMMARY = "policies.npz", "learning_curve.png", "summary.txt"
-FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY)
+CHECKPOINTS = "checkpoints"
+FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY, CHECKPOINTS)
 
 
 def check_new(directory: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,43 @@
+"""`jaxrl resume RUN`: go on with a run that was stopped."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from jaxrl.cli.errors import UsageError, as_usage_error
+from jaxrl.engine.resume import resume as resume_run
+from jaxrl.pytree import unknown_name
+
+HELP = """\
+jaxrl resume RUN [devices=NUMBER] [exact=true]
+
+Goes on with the run folder RUN from its newest whole checkpoint, bit for bit as if it had never stopped.
+
+  devices=2      spread the seeds over another number of devices from here on; results then agree up to rounding
+  exact=false    go on with other versions, or on another kind of device, too
+
+  jaxrl resume runs/ppo-CartPole-v1-20250101-120000
+"""
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Go on with the run that `arguments` name."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return 0
+    if not arguments or arguments[0].startswith("-"):
+        raise UsageError("jaxrl resume needs a run folder, as in jaxrl resume runs/NAME.")
+    folder, *words = arguments
+    settings: dict[str, Any] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in ("devices", "exact", "progress"):
+            raise UsageError(unknown_name("There is no setting", name, ["devices", "exact", "progress"]))
+        settings[name] = yaml.safe_load(value)
+    if not isinstance(settings.get("exact", True), bool):
+        raise UsageError(f"exact must be true or false, got '{settings['exact']}'.")
+    with as_usage_error():
+        run = resume_run(folder, **settings)
+    print(run, flush=True)
+    return int(len(run.diverged) == run.seeds)

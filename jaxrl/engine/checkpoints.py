@@ -1,0 +1,172 @@
+"""Checkpoints: everything that it takes to go on bit for bit, written by Orbax beside the training.
+
+A checkpoint holds the states of all seeds (learner, replay, world), the reports so far, and what they were made with.
+Orbax writes in the background, into a folder that gets its name only when it is complete: a kill at any moment leaves
+the checkpoints before it as they were.
+"""
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrl.engine.host_loop import Report
+from jaxrl.engine.run_folder import CHECKPOINTS
+
+MOST_OF_TIME = 0.05
+"""The share of a run's time that waiting for checkpoints may take: where saving is slow, the next one is put off."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved:
+    """What a checkpoint gives back."""
+
+    states: Any
+    reports: list[Report]
+    seconds_training: float
+    """Of the run until then."""
+    skipped: list[str]
+    """A sentence for each newer checkpoint that could not be read."""
+
+
+class Checkpoints:
+    """The newest `keep` checkpoints of the run in `folder`, each at least `every` seconds after the one before."""
+
+    def __init__(self, folder: Path, *, keep: int, every: float, made_with: dict[str, Any]) -> None:
+        self._manager = _manager(folder, keep)
+        self._folder = folder
+        self._every = every
+        self._made_with = made_with
+        self._newest: int | None = self._manager.latest_step()
+        self._last = time.perf_counter()
+        self._cost = 0.0
+        self.seconds = 0.0
+        """Spent waiting, all saves together; what is written in the background does not count."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save: neither too soon, nor while the one before is being written."""
+        waited = time.perf_counter() - self._last
+        return waited >= max(self._every, self._cost / MOST_OF_TIME) and not self._manager.is_saving_in_progress()
+
+    def save(self, states: Any, reports: Sequence[Report], seconds_training: float) -> None:
+        """Save; returns once the states may be used up. Raises OSError with one sentence where it fails."""
+        import orbax.checkpoint as ocp
+
+        iteration = reports[-1].iteration
+        if iteration == self._newest:
+            return
+        items = ocp.args.Composite(
+            states=ocp.args.StandardSave(states),
+            reports=ocp.args.StandardSave(_as_arrays(reports)),
+            about=ocp.args.JsonSave({"made_with": self._made_with, "seconds_training": seconds_training}),
+        )
+        with self._waiting(iteration):
+            self._manager.save(iteration, args=items, force=True)
+        self._newest = iteration
+
+    def close(self) -> None:
+        """Wait until everything is written; raises as `save`."""
+        with self._waiting(self._newest):
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _waiting(self, iteration: int | None) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        except Exception as error:  # the storage below Orbax raises more than OSError
+            raise OSError(
+                f"The checkpoint at iteration {iteration} in '{self._folder / CHECKPOINTS}' could not be written "
+                f"({_reason(error)}); those before it are whole: make room, then go on with jaxrl resume."
+            ) from error
+        self._last = time.perf_counter()
+        self._cost = self._last - began
+        self.seconds += self._cost
+
+
+def restore_newest(folder: Path, template: Any) -> Saved | None:
+    """The newest checkpoint of the run in `folder` that can be read; None where there is none.
+
+    `template` has the form of the states, leaves `jax.ShapeDtypeStruct` with the sharding that they are to have.
+    Raises ValueError with one sentence where there are checkpoints and none can be read.
+    """
+    if not (folder / CHECKPOINTS).is_dir():
+        return None
+    manager = _manager(folder, keep=None)
+    skipped: list[str] = []
+    for iteration in sorted(manager.all_steps(), reverse=True):
+        try:
+            return _restore(manager, iteration, template, skipped)
+        except Exception as error:  # whatever is wrong with it, the one before may be whole
+            skipped.append(f"The checkpoint at iteration {iteration} is damaged and was left out ({_reason(error)}).")
+    if skipped:
+        raise ValueError(f"No checkpoint in '{folder / CHECKPOINTS}' can be read. {skipped[0]}")
+    return None
+
+
+def newest_made_with(folder: Path) -> dict[str, Any] | None:
+    """What the newest checkpoint that tells it was made with: settings, versions, device."""
+    manager = _manager(folder, keep=None) if (folder / CHECKPOINTS).is_dir() else None
+    for iteration in sorted(manager.all_steps() if manager else (), reverse=True):
+        with contextlib.suppress(OSError, json.JSONDecodeError, KeyError):
+            text = (folder / CHECKPOINTS / str(iteration) / "about" / "metadata").read_text(encoding="utf-8")
+            found: dict[str, Any] = json.loads(text)["made_with"]
+            return found
+    return None
+
+
+def _manager(folder: Path, keep: int | None) -> Any:
+    import orbax.checkpoint as ocp  # a second of importing, only for those who save or resume
+
+    options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, enable_async_checkpointing=True)
+    return ocp.CheckpointManager(
+        (folder / CHECKPOINTS).absolute(), options=options, item_names=("states", "reports", "about")
+    )
+
+
+def _restore(manager: Any, iteration: int, template: Any, skipped: list[str]) -> Saved:
+    import orbax.checkpoint as ocp
+
+    found = manager.restore(
+        iteration,
+        args=ocp.args.Composite(
+            states=ocp.args.StandardRestore(template),
+            reports=ocp.args.StandardRestore(),
+            about=ocp.args.JsonRestore(),
+        ),
+    )
+    return Saved(found.states, _as_reports(found.reports), found.about["seconds_training"], skipped)
+
+
+def _as_arrays(reports: Sequence[Report]) -> dict[str, Any]:
+    return {
+        "iteration": np.array([report.iteration for report in reports]),
+        "steps": np.array([report.steps for report in reports]),
+        "is_finite": np.stack([report.is_finite for report in reports]),
+        "metrics": {name: np.stack([report.metrics[name] for report in reports]) for name in reports[0].metrics},
+    }
+
+
+def _as_reports(arrays: Any) -> list[Report]:
+    arrays = jax.tree.map(np.asarray, arrays)
+    return [
+        Report(
+            iteration=int(iteration),
+            steps=int(arrays["steps"][row]),
+            metrics={name: values[row] for name, values in arrays["metrics"].items()},
+            is_finite=arrays["is_finite"][row],
+        )
+        for row, iteration in enumerate(arrays["iteration"])
+    ]
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
