@@ -43,7 +43,7 @@ def after_reports(number: int, folder: Path, what: Any) -> None:
 
 
 def while_saving(what: Any) -> None:
-    """`what()` happens when the states of the second checkpoint are written, and the checkpoint has not got its name."""
+    """`what()` happens when the second checkpoint is written but for its name."""
     rename, saves = os.rename, []
 
     def rename_or_die(old: Any, new: Any, **options: Any) -> None:
