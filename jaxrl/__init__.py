@@ -43,5 +43,6 @@ from jaxrl.envs.adapters.to_gymnax import to_gymnax as to_gymnax
 from jaxrl.envs.check import check_env as check_env
 from jaxrl.envs.registry import make as make
 from jaxrl.envs.registry import register as register
+from jaxrl.export.policy import export_policy as export_policy
 
 __version__ = "0.1.0"

@@ -32,16 +32,21 @@ def load_policy(
     folder = Path(directory)
     policies = load_policies(folder, greedy=greedy, algorithm=algorithm)
     if seed == "best":
-        returns = run_folder.read_returns(folder)
-        if not returns:
-            raise ValueError(f"The run in '{folder}' has no evaluated seed; name a seed by its number.")
-        seed, _ = max(returns.items(), key=lambda item: np.nan_to_num(item[1], nan=-np.inf))
+        seed = best_seed(folder)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed must be a number or 'best', got {seed!r}.")
     num_seeds = len(jax.tree.leaves(policies)[0])
     if not 0 <= seed < num_seeds:
         raise IndexError(f"The run in '{folder}' has the seeds 0 to {num_seeds - 1}, got seed {seed}.")
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[seed]), policies)
+
+
+def best_seed(directory: str | os.PathLike[str]) -> int:
+    """The seed whose final evaluation has the highest mean return; ValueError or FileNotFoundError without one."""
+    returns = run_folder.read_returns(Path(directory))
+    if not returns:
+        raise ValueError(f"The run in '{directory}' has no evaluated seed; name a seed by its number.")
+    return max(returns, key=lambda seed: np.nan_to_num(returns[seed], nan=-np.inf))
 
 
 def load_policies(
