@@ -36,7 +36,8 @@ def _batch(name, value, dtype, shape):
     value = np.asarray(value, dtype)
     if value.ndim != 1 + len(shape) or value.shape[1:] != shape:
         wanted = ", ".join(["batch", *map(str, shape)])
-        raise ValueError(f"{{name}} must have the shape [{{wanted}}], got {{list(value.shape)}}; one alone is {{name}}[None].")
+        given = list(value.shape)
+        raise ValueError(f"{{name}} must have the shape [{{wanted}}], got {{given}}; one alone is {{name}}[None].")
     return value
 '''
 _USAGE = """\

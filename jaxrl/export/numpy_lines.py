@@ -1,6 +1,7 @@
 """A jaxpr as lines of numpy, one for each equation; what it calls stands among its own lines."""
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from jax.extend.core import Literal
 from jax.interpreters import partial_eval
 
-from jaxrl.export.numpy_primitives import EXPRESSIONS, INLINED, SAME
+from jaxrl.export.numpy_primitives import EXPRESSIONS, INLINED, SAME, dtype_of
 
 
 class Lines:
@@ -30,7 +31,8 @@ class Lines:
         closed, shapes = jax.make_jaxpr(function, return_shape=True)(*inputs)
         jaxpr, is_used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
         needed = [operand for operand, used in zip(operands, is_used, strict=True) if used]
-        results = self._jaxpr(jaxpr, closed.consts, needed, name="")
+        leaves = zip(self._jaxpr(jaxpr, closed.consts, needed, name=""), jaxpr.outvars, strict=True)
+        results = [_typed(result, outvar.aval) for result, outvar in leaves]
         return jax.tree.unflatten(jax.tree.structure(shapes), results), shapes
 
     def _jaxpr(self, jaxpr: Any, consts: Sequence[Any], operands: Sequence[str], name: str) -> list[str]:
@@ -54,6 +56,8 @@ class Lines:
             inner = equation.params[INLINED[primitive]]
             called = str(equation.params.get("name", name)).strip("_<>")
             return self._jaxpr(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), operands, called)
+        if all(map(_is_number, operands)) and equation.outvars[0].aval.ndim == 0:
+            operands = [_typed(operand, invar.aval) for operand, invar in zip(operands, equation.invars, strict=True)]
         try:
             expression = EXPRESSIONS[primitive](equation, *operands)
         except (KeyError, NotImplementedError):
@@ -79,9 +83,18 @@ class Lines:
         return f'weights["{name}"]'
 
 
+def _is_number(source: str) -> bool:
+    """Whether it stands in the source, and so takes its type from what it meets."""
+    return re.fullmatch(r"-?(\d.*|np\.inf|np\.nan|True|False)", source) is not None
+
+
+def _typed(source: str, aval: Any) -> str:
+    return f"{dtype_of(aval.dtype)}({source})" if _is_number(source) else source
+
+
 def _is_cast_for_nothing(equation: Any, operands: Sequence[str]) -> bool:
-    """To the type that a value has, or of a number that stands in the source, which takes its type from what it meets."""
+    """To the type that a value has, or from a whole number in the source to the same as a real one."""
     if equation.primitive.name != "convert_element_type":
         return False
-    (operand,) = equation.invars
-    return isinstance(operand, Literal) or operand.aval.dtype == equation.params["new_dtype"]
+    before, after = equation.invars[0].aval.dtype, equation.params["new_dtype"]
+    return bool(before == after or (_is_number(operands[0]) and before.kind == "i" and after.kind == "f"))

@@ -42,7 +42,8 @@ def _reduction(function: str) -> Expression:
 
 def _index(function: str) -> Expression:
     def source(equation: Any, operand: str) -> str:
-        return f"{operand}.{function}(axis={equation.params['axes'][0]}).astype({dtype_of(equation.outvars[0].aval.dtype)})"
+        dtype = dtype_of(equation.params["index_dtype"])
+        return f"{operand}.{function}(axis={equation.params['axes'][0]}).astype({dtype})"
 
     return source
 
@@ -105,6 +106,10 @@ def _concatenate(equation: Any, *operands: str) -> str:
     return f"np.concatenate([{', '.join(operands)}], axis={equation.params['dimension']})"
 
 
+def _stack(equation: Any, *operands: str) -> str:
+    return f"np.stack([{', '.join(operands)}], axis={equation.params['axis']})"
+
+
 def _split(equation: Any, operand: str) -> str:
     ends = [int(end) for end in np.cumsum(equation.params["sizes"])[:-1]]
     return f"np.split({operand}, {ends}, axis={equation.params['axis']})"
@@ -125,6 +130,15 @@ def _dot(equation: Any, left: str, right: str) -> str:
     return f'np.einsum("{"".join(lefts)},{"".join(rights)}->{"".join(batch + free)}", {left}, {right})'
 
 
+def _pad(equation: Any, operand: str, value: str) -> str:
+    sides = [
+        (low, high) for low, high, interior in equation.params["padding_config"] if not interior and min(low, high) >= 0
+    ]
+    if len(sides) != equation.invars[0].aval.ndim:
+        raise NotImplementedError
+    return f"np.pad({operand}, {sides}, constant_values={value})"
+
+
 def _select(equation: Any, which: str, *cases: str) -> str:
     if len(cases) != 2 or equation.invars[0].aval.dtype != np.bool_:
         raise NotImplementedError
@@ -139,7 +153,11 @@ def _gather(equation: Any, operand: str, indices: str) -> str:
     collapsed = dimensions.collapsed_slice_dims
     if num_index_axes == 0 and set(collapsed) <= set(starts):
         ranges = [
-            ":" if axis not in starts else starts[axis] if axis in collapsed else f"{starts[axis]}:{starts[axis]} + {size}"
+            ":"
+            if axis not in starts
+            else starts[axis]
+            if axis in collapsed
+            else f"{starts[axis]}:{starts[axis]} + {size}"
             for axis, size in enumerate(sizes)
         ]
         return f"{operand}[{', '.join(ranges)}]"
@@ -178,14 +196,15 @@ EXPRESSIONS: dict[str, Expression] = {
     "convert_element_type": _astype,
     "reshape": _reshape,
     "squeeze": _reshape,
-    "expand_dims": _reshape,
     "broadcast_in_dim": _broadcast,
     "transpose": _transpose,
     "iota": _iota,
     "slice": _slice,
     "concatenate": _concatenate,
     "split": _split,
+    "stack": _stack,
     "gather": _gather,
+    "pad": _pad,
     "dot_general": _dot,
     "reduce_sum": _reduction("sum"),
     "reduce_prod": _reduction("prod"),

@@ -52,7 +52,9 @@ def _converted(act: Any, policy: Greedy, names: list[str], output_names: list[st
         inputs = [jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
         model = to_onnx(act, inputs, model_name="policy", input_names=names, output_names=output_names)
     except NotImplementedError as error:
-        raise ValueError(f"jax2onnx cannot convert this policy ({' '.join(str(error).split())}); use form=numpy.") from None
+        raise ValueError(
+            f"jax2onnx cannot convert this policy ({' '.join(str(error).split())}); use form=numpy."
+        ) from None
     finally:
         logger.setLevel(level)
         logging.root.handlers[:] = handlers  # jax2onnx adds one

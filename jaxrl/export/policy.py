@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from jaxrl.algorithm import Algorithm
@@ -38,7 +37,7 @@ def export_policy(
 
     A batch may have any size; a network of your own that asks for its size needs it as `batch`. `algorithm` as in
     `jaxrl.load_policy`. Raises FileExistsError where a file is already there, and ValueError, TypeError, IndexError,
-    ImportError or FileNotFoundError; one sentence each.
+    ImportError or another OSError; one sentence each.
     """
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}.")
@@ -47,9 +46,13 @@ def export_policy(
     chosen = load_algorithm(run) if algorithm is None else algorithm
     number = best_seed(run) if seed == "best" else seed
     policy = greedy(load_policy(run, number, algorithm=chosen), chosen.env.observation_space, batch)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"'{folder}' is a file, not a folder; choose another folder.")
     held = [name for each in forms for name in FILES[each] if (folder / name).exists()]
     if held:
-        raise FileExistsError(f"'{folder / held[0]}' is already there, and nothing is overwritten; choose another folder.")
+        raise FileExistsError(
+            f"'{folder / held[0]}' is already there, and nothing is overwritten; choose another folder."
+        )
     title = f"The greedy policy of {label_of(chosen)}, seed {number}"
     contents = [content for each in forms for content in _contents(each, policy, title)]
     folder.mkdir(parents=True, exist_ok=True)

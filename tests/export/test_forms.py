@@ -1,8 +1,6 @@
 """Every form gives the actions of the policy that it was made of, for every algorithm."""
 
 import importlib.util
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -24,10 +22,14 @@ BATCH = 50
 class Shown:
     """An environment that is never played: only its spaces are looked at."""
 
-    reset = step = None
-
     def __init__(self, observation_space, action_space):
         self.observation_space, self.action_space = observation_space, action_space
+
+    def reset(self, key):
+        return (), self.observation_space.sample(key)
+
+    def step(self, key, state, action):
+        raise AssertionError
 
 
 ENTRIES = {
@@ -63,15 +65,25 @@ def drawn(shapes, numbers):
 
 @pytest.fixture(scope="module", params=ALGORITHMS)
 def case(request):
-    """(what is carried away, a batch of observations, a memory, the action, the memory after it)."""
-    algorithm, numbers = ALGORITHMS[request.param](), np.random.default_rng(0)
+    """(what is carried away, a batch of observations, a memory, the action, the memory after it).
+
+    The numbers are the first to give several actions, so that an action that is equal says something.
+    """
+    algorithm = ALGORITHMS[request.param]()
     space = algorithm.env.observation_space
-    policy = drawn(jax.eval_shape(lambda key: algorithm.policy(algorithm.init(key)), jax.random.key(0)), numbers)
-    obs, memory = drawn(
-        jax.eval_shape(lambda: (jax.vmap(space.sample)(jax.random.split(jax.random.key(0), BATCH)), policy.initial_memory((BATCH,)))), numbers
-    )
-    action, next_memory = jax.jit(lambda policy, *inputs: policy.act(jax.random.key(2), *inputs))(policy, obs, memory)
-    return greedy(policy, space), obs, memory, action, next_memory
+
+    def shapes(key):
+        policy = algorithm.policy(algorithm.init(key))
+        obs = jax.vmap(space.sample)(jax.random.split(key, BATCH))
+        return policy, obs, policy.initial_memory((BATCH,))
+
+    act = jax.jit(lambda policy, obs, memory: policy.act(jax.random.key(2), obs, memory))
+    for numbers in map(np.random.default_rng, range(100)):
+        policy, obs, memory = drawn(jax.eval_shape(shapes, jax.random.key(0)), numbers)
+        action, next_memory = act(policy, obs, memory)
+        if len(np.unique(np.asarray(action).reshape(BATCH, -1), axis=0)) > 1:
+            return greedy(policy, space), obs, memory, action, next_memory
+    raise AssertionError("whatever the numbers, there is a single action")
 
 
 def assert_same(given, wanted):
@@ -123,10 +135,5 @@ def test_onnx(case):
     assert_same(given, jax.tree.leaves([action, next_memory] if remembers else action))
     wanted = {"obs": policy.obs, "memory": policy.memory}
     assert len(names) == len(jax.tree.leaves(wanted))
-    assert [each.name for each in session.get_outputs()][0] == "action"
+    assert session.get_outputs()[0].name.startswith("action")
     assert names[0].startswith("obs")
-
-
-def test_actions_differ_between_observations(case):
-    *_, action, _ = case
-    assert len(np.unique(np.asarray(action).reshape(BATCH, -1), axis=0)) > 1
