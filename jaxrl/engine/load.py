@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.engine import run_folder
@@ -95,6 +96,10 @@ def evaluate_saved(
 
     with disk_cache():
         episodes = jax.device_get(jax.jit(jax.vmap(play))(keys, policies))
+    return dataclasses.replace(episodes, returns=np.where(is_finite(policies)[:, None], episodes.returns, np.nan))
+
+
+def is_finite(policies: Any) -> NDArray[np.bool_]:
+    """[S]: whether every number of a policy is, for policies with leaves [S, ...]."""
     numbers = [leaf for leaf in jax.tree.leaves(policies) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    is_finite = [all(np.isfinite(leaf[each]).all() for leaf in numbers) for each in range(len(keys))]
-    return dataclasses.replace(episodes, returns=np.where(np.asarray(is_finite)[:, None], episodes.returns, np.nan))
+    return np.array([all(np.isfinite(leaf[seed]).all() for leaf in numbers) for seed in range(len(numbers[0]))])
