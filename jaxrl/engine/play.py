@@ -28,7 +28,9 @@ def play(policy: Policy, env: Any, *, num_episodes: int = 32, seed: int = 0, max
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
     lanes = lanes_of(env, num_episodes)
     try:
-        rounds = [_play_once(policy, lanes, seed + first, max_steps) for first in range(0, num_episodes, lanes.num_envs)]
+        rounds = [
+            _play_once(policy, lanes, seed + first, max_steps) for first in range(0, num_episodes, lanes.num_envs)
+        ]
     finally:
         if isinstance(env, str):
             lanes.close()
