@@ -53,8 +53,8 @@ def evaluate(arguments: Sequence[str]) -> int:
         if gymnasium in ("false", ""):
             episodes = evaluate_saved(folder, num_episodes=numbers["episodes"], seed=numbers["seed"])
         else:
-            name = None if gymnasium == "true" else gymnasium
-            episodes = play_saved(folder, name, num_episodes=numbers["episodes"], seed=numbers["seed"])
+            env = None if gymnasium == "true" else gymnasium
+            episodes = play_saved(folder, env, num_episodes=numbers["episodes"], seed=numbers["seed"])
     returns = np.asarray(episodes.returns, np.float64).mean(axis=1)
     finite = returns[np.isfinite(returns)]
     if finite.size:

@@ -59,8 +59,10 @@ def play_saved(
 
 def _nothing(num_episodes: int) -> Episodes:
     """Of a policy that cannot play."""
-    unknown, none = np.full(num_episodes, np.nan, np.float32), np.zeros(num_episodes, np.int32)
-    return Episodes(returns=unknown, lengths=none, completed=np.ones(num_episodes, bool))
+    returns: Any = np.full(num_episodes, np.nan, np.float32)
+    lengths: Any = np.zeros(num_episodes, np.int32)
+    completed: Any = np.ones(num_episodes, np.bool_)
+    return Episodes(returns=returns, lengths=lengths, completed=completed)
 
 
 @jax.jit
@@ -73,8 +75,9 @@ def _play_once(policy: Policy, lanes: Lanes, seed: int, max_steps: int) -> Episo
     obs, _ = lanes.reset(seed=seed)
     check_fit(policy, lanes, obs)
     memory = policy.initial_memory((lanes.num_envs,))
-    returns, lengths = np.zeros(lanes.num_envs), np.zeros(lanes.num_envs, np.int32)
-    completed = np.zeros(lanes.num_envs, bool)
+    returns: Any = np.zeros(lanes.num_envs, np.float64)
+    lengths: Any = np.zeros(lanes.num_envs, np.int32)
+    completed: Any = np.zeros(lanes.num_envs, np.bool_)
     for step in range(max_steps):
         action, memory = _act(policy, seed, step, obs, memory)
         obs, rewards, terminated, truncated, _ = lanes.step(action_for(lanes.single_action_space, action))

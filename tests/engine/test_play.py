@@ -167,6 +167,25 @@ def test_a_policy_that_samples_draws_anew_at_every_step_and_for_every_seed():
     assert not set(drawn(1)) & set(drawn(100))
 
 
+@dataclass
+class Remembering:
+    """Plays the number of steps that it remembers."""
+
+    action_space: jaxrl.envs.spaces.Space = static()
+
+    def act(self, key, obs, memory):
+        return memory, memory + 1
+
+    def initial_memory(self, shape):
+        return jnp.zeros(shape, jnp.int32)
+
+
+def test_a_memory_lasts_for_an_episode():
+    env = Echo(spaces.Discrete(9))
+    jaxrl.play(Remembering(Discrete(9)), env, num_episodes=2, max_steps=4)
+    np.testing.assert_array_equal(env.given, [0, 1, 2, 3] * 2)
+
+
 CARTPOLE = Fixed(np.int32(1), Discrete(2))
 WRONG = [
     (
