@@ -18,7 +18,7 @@ Plays greedy episodes with the saved policy of every seed of the run folder RUN,
 with its 95 % bootstrap interval. Nothing in the folder changes. `seed` is that of the evaluation.
 
   gymnasium=true   play in the Gymnasium environment of the same name, with Gymnasium's own rules and settings
-  gymnasium=NAME   play in that one, as in gymnasium=ALE/Breakout-v5, or gymnasium=package:Name-v0
+  gymnasium=NAME   play in that one; package:NAME imports the package first, for it to register the name
 
   jaxrl evaluate runs/ppo-CartPole-v1-20250101-120000 episodes=1000
   jaxrl evaluate runs/ppo-CartPole-v1-20250101-120000 gymnasium=true

@@ -67,7 +67,10 @@ def lanes_of(env: Any, num_episodes: int) -> Lanes:
         try:
             return Copies([gymnasium.make(env) for _ in range(min(num_episodes, COPIES))])
         except (gymnasium.error.Error, ImportError) as error:
-            raise ValueError(f"Gymnasium cannot make '{env}': {' '.join(str(error).split())}") from None
+            reason = " ".join(str(error).split())
+            raise ValueError(
+                f"Gymnasium cannot make '{env}' ({reason}); give another name, or in Python the environment itself."
+            ) from None
     if isinstance(env, gymnasium.Env):
         return Copies([env])
     if not isinstance(env, VectorEnv):

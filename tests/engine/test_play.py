@@ -192,7 +192,7 @@ WRONG = [
         lambda: (CARTPOLE, "CartPol-v1"),
         {},
         ValueError,
-        "Gymnasium cannot make 'CartPol-v1': Environment `CartPol` doesn't",
+        "Gymnasium cannot make 'CartPol-v1' (Environment `CartPol` doesn't",
     ),
     (lambda: (CARTPOLE, jaxrl.make("CartPole-v1")), {}, TypeError, "play needs the name of a Gymnasium environment, a"),
     (lambda: (CARTPOLE, "CartPole-v1"), {"num_episodes": 0}, ValueError, "num_episodes must be a whole number of at"),
