@@ -32,9 +32,11 @@ def _between(operator: str) -> Expression:
 
 def _reduction(function: str) -> Expression:
     def source(equation: Any, operand: str) -> str:
-        axes = equation.params["axes"]
-        out = equation.outvars[0].aval
-        dtype = f", dtype={dtype_of(out.dtype)}" if function in ("sum", "prod") else ""  # numpy widens small integers
+        axes, kind = equation.params["axes"], equation.outvars[0].aval.dtype
+        is_widened = function in ("sum", "prod") and np.issubdtype(
+            kind, np.integer
+        )  # by numpy, unless it is told not to
+        dtype = f", dtype={dtype_of(kind)}" if is_widened else ""
         return f"{operand}.{function}(axis={axes[0] if len(axes) == 1 else axes}{dtype})"
 
     return source

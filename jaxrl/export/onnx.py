@@ -50,11 +50,11 @@ def _converted(act: Any, policy: Greedy, names: list[str], output_names: list[st
         batch: Any = policy.batch if isinstance(policy.batch, int) else "batch"
         leaves = jax.tree.leaves(list(policy.inputs.values()))
         inputs = [jax.ShapeDtypeStruct((batch, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
-        model = to_onnx(act, inputs, model_name="policy", input_names=names, output_names=output_names)
-    except NotImplementedError as error:
-        raise ValueError(
-            f"jax2onnx cannot convert this policy ({' '.join(str(error).split())}); use form=numpy."
-        ) from None
+        # An opset that runtimes have known for years.
+        model = to_onnx(act, inputs, model_name="policy", opset=18, input_names=names, output_names=output_names)
+    except (NotImplementedError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"jax2onnx cannot convert this policy ({reason}); use another form.") from error
     finally:
         logger.setLevel(level)
         logging.root.handlers[:] = handlers  # jax2onnx adds one

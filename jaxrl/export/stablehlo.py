@@ -1,13 +1,14 @@
 """One file for every platform: StableHLO with the weights inside, in the form of `jax.export`.
 
-It needs jax and nothing else:
+It needs jax, and flatbuffers to read it:
 
     policy = jax.export.deserialize(open("policy.stablehlo", "rb").read())
     action = policy.call(obs)  # [batch, ...]
 
 A policy with a memory takes and gives it, and begins with zeros:
 
-    memory = jax.tree.map(lambda leaf: jnp.zeros((batch, *leaf.shape[1:]), leaf.dtype), policy.in_avals[1:])
+    (_, memory), _ = jax.tree.unflatten(policy.in_tree, policy.in_avals)
+    memory = jax.tree.map(lambda leaf: jnp.zeros((batch, *leaf.shape[1:]), leaf.dtype), memory)
     action, memory = policy.call(obs, memory)
 """
 

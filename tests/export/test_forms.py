@@ -119,8 +119,11 @@ def test_stablehlo(case):
     assert loaded.platforms == PLATFORMS
     if policy.memory is None:
         assert_same(loaded.call(obs), action)
-    else:
-        assert_same(loaded.call(obs, memory), (action, next_memory))
+        return
+    assert_same(loaded.call(obs, memory), (action, next_memory))
+    (_, shapes), _ = jax.tree.unflatten(loaded.in_tree, loaded.in_avals)
+    zeros = jax.tree.map(lambda leaf: np.zeros((3, *leaf.shape[1:]), leaf.dtype), shapes)
+    assert_same(zeros, jax.device_get(policy.policy.initial_memory((3,))))
 
 
 def test_onnx(case):
