@@ -50,7 +50,7 @@ def evaluate(arguments: Sequence[str]) -> int:
             )
         numbers[name] = int(value)
     with as_usage_error():
-        if gymnasium in ("false", ""):
+        if gymnasium == "false":
             episodes = evaluate_saved(folder, num_episodes=numbers["episodes"], seed=numbers["seed"])
         else:
             env = None if gymnasium == "true" else gymnasium
