@@ -2,6 +2,8 @@
 
 import math
 import os
+import resource
+import sys
 from typing import Any
 
 import jax
@@ -11,6 +13,23 @@ def device_bytes() -> int:
     """Memory of the default device; of the host where that is the device."""
     stats = jax.local_devices()[0].memory_stats() or {}
     return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_bytes() -> int:
+    """The most memory that the default device held at once in this process; where it is the CPU, the process itself."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    in_process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(stats.get("peak_bytes_in_use", in_process))
+
+
+def program_bytes(compiled: Any) -> int:
+    """Bytes that a compiled program holds on a device while it runs, its arguments and results included."""
+    found = compiled.memory_analysis()
+    if found is None:  # not every backend tells
+        return 0
+    return int(
+        found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes + found.temp_size_in_bytes
+    )
 
 
 def require_memory(capacity: int, needed: int) -> None:

@@ -10,7 +10,7 @@ from jaxrl.analysis.plots import save_intervals, save_learning_curves, save_perf
 from jaxrl.analysis.statistics import Statistic, bootstrap_interval, interquartile_mean, mean, median
 from jaxrl.cli.arguments import diverged_lines, one_of, output_path, runs_and_settings
 from jaxrl.cli.errors import UsageError, as_usage_error
-from jaxrl.engine.record import curve_name
+from jaxrl.engine.reporting.report import curve_name
 from jaxrl.engine.saved_run import SavedRun, labels
 
 HELP = """\

@@ -13,8 +13,9 @@ from jaxrl.algorithm import Algorithm
 from jaxrl.cli.composition import Choice, compose_runs
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.cli.help import train_help
+from jaxrl.engine.options import Options, check_options
 from jaxrl.engine.record import Run
-from jaxrl.engine.run import check_options, run
+from jaxrl.engine.run import run
 from jaxrl.envs.registry import make
 from jaxrl.settings import TARGET, build, import_class
 
@@ -47,7 +48,7 @@ def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) 
     ]
     with as_usage_error():
         for algorithm, chosen in zip(algorithms, options, strict=True):
-            check_options(algorithm, **chosen)
+            check_options(algorithm, Options(**chosen))
     runs: list[Run] = []
     for choice, algorithm, chosen in zip(choices, algorithms, options, strict=True):
         if choice.label:

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrl.engine.host_loop import Report
+from jaxrl.engine.reporting.report import Report
 from jaxrl.engine.run_folder import CHECKPOINTS
 
 MOST_OF_TIME = 0.05
@@ -39,40 +39,45 @@ class Checkpoints:
     """The newest `keep` checkpoints of the run in `folder`, each at least `every` seconds after the one before."""
 
     def __init__(self, folder: Path, *, keep: int, every: float, made_with: dict[str, Any]) -> None:
-        self._manager = _manager(folder, keep)
-        self._folder = folder
-        self._every = every
-        self._made_with = made_with
-        self._newest: int | None = self._manager.latest_step()
+        self._folder, self._keep, self._every, self._made_with = folder, keep, every, made_with
+        self._manager: Any = None  # made by the first save
+        self._newest: int | None = None
         self._last = time.perf_counter()
         self._cost = 0.0
         self.seconds = 0.0
         """Spent waiting, all saves together; what is written in the background does not count."""
 
     @property
+    def bytes_on_disk(self) -> int:
+        """Of everything that is kept."""
+        return sum(path.stat().st_size for path in (self._folder / CHECKPOINTS).rglob("*") if path.is_file())
+
+    @property
     def is_due(self) -> bool:
         """Whether it is time to save: neither too soon, nor while the one before is being written."""
         waited = time.perf_counter() - self._last
-        return waited >= max(self._every, self._cost / MOST_OF_TIME) and not self._manager.is_saving_in_progress()
+        is_writing = self._manager is not None and self._manager.is_saving_in_progress()
+        return waited >= max(self._every, self._cost / MOST_OF_TIME) and not is_writing
 
     def save(self, states: Any, reports: Sequence[Report], seconds_training: float) -> None:
         """Save; returns once the states may be used up. Raises OSError with one sentence where it fails."""
         import orbax.checkpoint as ocp
 
         iteration = reports[-1].iteration
-        if iteration == self._newest:
-            return
         items = ocp.args.Composite(
             states=ocp.args.StandardSave(states),
             reports=ocp.args.StandardSave(_as_arrays(reports)),
             about=ocp.args.JsonSave({"made_with": self._made_with, "seconds_training": seconds_training}),
         )
         with self._waiting(iteration):
+            self._manager = self._manager or _manager(self._folder, self._keep)
             self._manager.save(iteration, args=items, force=True)
         self._newest = iteration
 
     def close(self) -> None:
         """Wait until everything is written; raises as `save`."""
+        if self._manager is None:
+            return
         with self._waiting(self._newest):
             self._manager.wait_until_finished()
             self._manager.close()
@@ -150,7 +155,8 @@ def _as_arrays(reports: Sequence[Report]) -> dict[str, Any]:
     return {
         "iteration": np.array([report.iteration for report in reports]),
         "steps": np.array([report.steps for report in reports]),
-        "is_finite": np.stack([report.is_finite for report in reports]),
+        "diverged_at": np.stack([report.diverged_at for report in reports]),
+        "is_active": np.stack([report.is_active for report in reports]),
         "metrics": {name: np.stack([report.metrics[name] for report in reports]) for name in reports[0].metrics},
     }
 
@@ -162,7 +168,8 @@ def _as_reports(arrays: Any) -> list[Report]:
             iteration=int(iteration),
             steps=int(arrays["steps"][row]),
             metrics={name: values[row] for name, values in arrays["metrics"].items()},
-            is_finite=arrays["is_finite"][row],
+            diverged_at=arrays["diverged_at"][row],
+            is_active=arrays["is_active"][row],
         )
         for row, iteration in enumerate(arrays["iteration"])
     ]

@@ -13,49 +13,7 @@ from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine.programs import compile_advance, compile_begin
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What is known after a stretch of iterations (S seeds)."""
-
-    iteration: int
-    """Iterations done."""
-    steps: int
-    """Environment steps done, per seed."""
-    metrics: dict[str, NDArray[np.float32]]
-    """Name -> [S]: the mean over the stretch; NaN where nothing was measured."""
-    is_finite: NDArray[np.bool_]
-    """[S]: whether the learner holds neither NaN nor infinity."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """All reports of a training, and what it cost."""
-
-    states: Any
-    reports: list[Report]
-    seconds_compiling: float
-    seconds_training: float
-
-    @property
-    def metrics(self) -> dict[str, NDArray[np.float32]]:
-        """Name -> [S, R]."""
-        return {name: np.stack([report.metrics[name] for report in self.reports], axis=1) for name in self.names}
-
-    @property
-    def names(self) -> list[str]:
-        """The metrics' names."""
-        return list(self.reports[0].metrics)
-
-    @property
-    def diverged(self) -> dict[int, int]:
-        """Seed -> the iteration at whose report its learner was first found not to be finite."""
-        found: dict[int, int] = {}
-        for report in self.reports:
-            for seed in np.flatnonzero(~report.is_finite):
-                found.setdefault(int(seed), report.iteration)
-        return dict(sorted(found.items()))
+from jaxrl.engine.reporting.report import EVALUATION_RETURN, Report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +27,51 @@ class Prepared:
     seconds: float
 
 
-AfterReport = Callable[[Any, list[Report], float], bool]
-"""`after(states, reports, seconds)`: what to do with everything so far; whether to stop there."""
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """What the host does between two stretches, besides going on."""
+
+    on_report: Callable[[Report], None] = lambda report: None
+    """Show it, write it down."""
+    after: Callable[[Any, list[Report], float], bool] = lambda states, reports, seconds: False
+    """`after(states, reports, seconds)`: what to do with everything so far; whether to stop there."""
+    evaluate: Callable[[Any, int], NDArray[np.float32]] | None = None
+    """`evaluate(states, iteration)` -> [S]: mean returns of greedy episodes."""
+    eval_every: int = 1
+    """Reports between two evaluations."""
+    target_return: float | None = None
+    """A seed whose evaluation (without one: whose episodes while training) reaches it trains no further."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """All reports of a training, and what it cost."""
+
+    states: Any
+    reports: list[Report]
+    seconds: float
+    """Spent training, without evaluations and what the host does between two stretches."""
+
+    @property
+    def metrics(self) -> dict[str, NDArray[np.float32]]:
+        """Name -> [S, R]."""
+        names = self.reports[0].metrics
+        return {name: np.stack([report.metrics[name] for report in self.reports], axis=1) for name in names}
+
+    @property
+    def diverged(self) -> dict[int, int]:
+        """Seed -> the iteration by which its learner held NaN or infinity."""
+        last = self.reports[-1]
+        return {int(seed): int(last.diverged_at[seed]) for seed in np.flatnonzero(~last.is_finite)}
+
+    @property
+    def stopped(self) -> dict[int, int]:
+        """Seed -> the iterations it had done when it reached the target return."""
+        found: dict[int, int] = {}
+        for report in self.reports:
+            for seed in np.flatnonzero(~report.is_active & report.is_finite):
+                found.setdefault(int(seed), report.iteration)
+        return dict(sorted(found.items()))
 
 
 def prepare(algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None) -> Prepared:
@@ -82,32 +83,58 @@ def prepare(algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None) -> Pr
 
 
 def train_with_reports(
-    prepared: Prepared,
-    num_reports: int,
-    on_report: Callable[[Report], None],
-    *,
-    reports: Sequence[Report] = (),
-    seconds: float = 0.0,
-    after: AfterReport = lambda states, reports, seconds: False,
+    prepared: Prepared, num_reports: int, watch: Watch, *, reports: Sequence[Report] = (), seconds: float = 0.0
 ) -> Trained:
-    """A run from after `reports` to its end, or to where `after` says stop; uses up the prepared states.
+    """A run from after `reports` to its end, or to where nobody goes on; uses up the prepared states.
 
-    There are at most `num_reports` stretches, those of `train`; `on_report` and `after` are called after each.
-    `seconds` are those of the training so far.
+    There are at most `num_reports` stretches, those of `train`. `seconds` are those of the training so far.
     """
     algorithm, states = prepared.algorithm, prepared.states
     whole_run = num_iterations(algorithm)
     num_reports = min(num_reports, whole_run)
     bounds = [report * whole_run // num_reports for report in range(num_reports + 1)]
     all_reports = list(reports)
-    began = time.perf_counter() - seconds
     for start, stop in itertools.pairwise(bounds[len(reports) :]):
-        states, metrics, is_finite = prepared.program(
-            algorithm, prepared.run_keys, states, np.int32(start), np.int32(stop)
-        )
-        metrics, is_finite = jax.device_get((metrics, is_finite))
-        all_reports.append(Report(stop, stop * algorithm.steps_per_iteration, metrics, is_finite))
-        on_report(all_reports[-1])
-        if after(states, all_reports, time.perf_counter() - began):
+        is_active = all_reports[-1].is_active if all_reports else np.ones(len(prepared.run_keys), bool)
+        if not is_active.any():
             break
-    return Trained(states, all_reports, prepared.seconds, time.perf_counter() - began)
+        began = time.perf_counter()
+        states, measured = prepared.program(
+            algorithm, prepared.run_keys, states, is_active, np.int32(start), np.int32(stop)
+        )
+        metrics, diverged_at = jax.device_get(measured)
+        seconds += time.perf_counter() - began
+        report = Report(stop, stop * algorithm.steps_per_iteration, metrics, diverged_at, is_active)
+        report = _evaluated(_held(report, all_reports), states, watch, number=len(all_reports) + 1)
+        all_reports.append(_without_those_at_the_target(report, watch))
+        watch.on_report(all_reports[-1])
+        if watch.after(states, all_reports, seconds):
+            break
+    return Trained(states, all_reports, seconds)
+
+
+def _held(report: Report, before: Sequence[Report]) -> Report:
+    """With the metrics, and the end, of those that do not train any more as they were."""
+    if report.is_active.all():
+        return report
+    last = before[-1]
+    metrics = {name: np.where(report.is_active, values, last.metrics[name]) for name, values in report.metrics.items()}
+    diverged_at = np.where(report.is_active, report.diverged_at, last.diverged_at)
+    return dataclasses.replace(report, metrics=metrics, diverged_at=diverged_at)
+
+
+def _evaluated(report: Report, states: Any, watch: Watch, number: int) -> Report:
+    if watch.evaluate is None:
+        return report
+    is_due = number % watch.eval_every == 0
+    returns = watch.evaluate(states, report.iteration) if is_due else np.full(report.is_active.shape, np.nan)
+    metrics = {**report.metrics, EVALUATION_RETURN: returns.astype(np.float32)}
+    return dataclasses.replace(report, metrics=dict(sorted(metrics.items())))  # as JAX and Orbax order them
+
+
+def _without_those_at_the_target(report: Report, watch: Watch) -> Report:
+    is_active = report.is_active & report.is_finite
+    if watch.target_return is not None:
+        name = EVALUATION_RETURN if watch.evaluate is not None else report.curve
+        is_active &= ~(report.metrics[name] >= watch.target_return)  # NaN, not measured, is not there yet
+    return dataclasses.replace(report, is_active=is_active)

@@ -1,5 +1,6 @@
 """The compiled programs of a run: begin, go on for a stretch of iterations, evaluate; each for all seeds at once."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -9,8 +10,8 @@ from jax.sharding import Mesh
 from jaxrl.algorithm import Algorithm
 from jaxrl.engine.compilation import compile_ahead
 from jaxrl.engine.evaluate import Episodes, evaluate
-from jaxrl.engine.parallel import over_seeds
-from jaxrl.engine.train import advance, initial_state
+from jaxrl.engine.parallel import over_seeds, place_seeds
+from jaxrl.engine.train import advance, all_finite, initial_state
 from jaxrl.metrics import values
 
 
@@ -22,20 +23,47 @@ def compile_begin(algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None)
 def compile_advance(
     algorithm: Algorithm[Any], run_keys: jax.Array, states: Any, mesh: Mesh | None
 ) -> tuple[Any, float]:
-    """`(program, seconds)`; program(algorithm, run_keys, states, start, stop) -> (states, metrics, is_finite).
+    """`(program, seconds)`; program(algorithm, run_keys, states, is_active, start, stop) -> (states, measured).
 
-    Metrics are name -> [S]; is_finite is bool [S]. The states given are used up. `start` and `stop` are int32 scalars,
-    so that one program serves every stretch of iterations.
+    `is_active` is bool [S]: the other seeds stay as they are. `measured` is (metrics, diverged): name -> [S], and int32
+    [S], the iteration by which the learner held NaN or infinity, or -1. The states given are used up. `start` and
+    `stop` are int32 scalars, so that one program serves every stretch of iterations.
     """
 
     def stretch(
-        algorithm: Algorithm[Any], run_key: jax.Array, state: Any, start: jax.Array, stop: jax.Array
-    ) -> tuple[Any, dict[str, jax.Array], jax.Array]:
-        state, metrics = advance(algorithm, run_key, state, start, stop)
-        return state, values(metrics), _is_finite(getattr(state, "learner", state))
+        algorithm: Algorithm[Any],
+        run_key: jax.Array,
+        state: Any,
+        is_active: jax.Array,
+        start: jax.Array,
+        stop: jax.Array,
+    ) -> tuple[Any, tuple[dict[str, jax.Array], jax.Array]]:
+        after, metrics, suspect = advance(algorithm, run_key, state, start, stop)
+        is_finite = all_finite(getattr(after, "learner", after))
+        diverged_at = jnp.where(is_finite, -1, jnp.minimum(suspect, stop))
+        return _where(is_active, after, state), (values(metrics), diverged_at)
 
-    program = over_seeds(stretch, (None, 0, 0, None, None), mesh)
-    return compile_ahead(program, algorithm, run_keys, states, jnp.int32(0), jnp.int32(1), donate=(2,))
+    program = over_seeds(stretch, (None, 0, 0, 0, None, None), mesh)
+    everyone = place_seeds(jnp.ones(len(run_keys), bool), mesh)
+    arguments = (algorithm, run_keys, states, everyone, jnp.int32(0), jnp.int32(1))
+    return compile_ahead(program, *arguments, donate=(2,))
+
+
+def compile_refill(algorithm: Any, run_keys: jax.Array, states: Any, mesh: Mesh | None) -> Any:
+    """program(algorithm, run_keys, states, start, stop) -> states: what was played, played again by today's learner.
+
+    It fills a replay that was not saved with what the learner, which stays as it is, would have put there.
+    """
+
+    def again(algorithm: Any, run_key: jax.Array, state: Any, start: jax.Array, stop: jax.Array) -> Any:
+        def body(iteration: jax.Array, latest: Any) -> Any:
+            played, _ = algorithm.step(jax.random.fold_in(run_key, iteration), latest, iteration)
+            return dataclasses.replace(played, learner=state.learner)
+
+        return jax.lax.fori_loop(start, stop, body, state)
+
+    arguments = (algorithm, run_keys, states, jnp.int32(0), jnp.int32(1))
+    return compile_ahead(over_seeds(again, (None, 0, 0, None, None), mesh), *arguments, donate=(2,))[0]
 
 
 def compile_evaluate(
@@ -51,6 +79,13 @@ def compile_evaluate(
     return compile_ahead(over_seeds(play, (None, 0, 0), mesh), algorithm, keys, states)
 
 
-def _is_finite(tree: Any) -> jax.Array:
-    checks = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.asarray(checks, bool).all()
+def _where(condition: jax.Array, one: Any, other: Any) -> Any:
+    """`one` or `other`; their replay is that of `one` in any case, since choosing would copy it."""
+    if hasattr(one, "replay"):
+        one, other, replay = dataclasses.replace(one, replay=None), dataclasses.replace(other, replay=None), one.replay
+        return dataclasses.replace(_where_leaf(condition, one, other), replay=replay)
+    return _where_leaf(condition, one, other)
+
+
+def _where_leaf(condition: jax.Array, one: Any, other: Any) -> Any:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)

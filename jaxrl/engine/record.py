@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.analysis.statistics import Interval, bootstrap_interval
 from jaxrl.engine.evaluate import Episodes
+from jaxrl.memory import size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,22 @@ class Timing:
     """Tracing and compiling, or taking the compiled programs from the disk."""
     training: float
     evaluating: float
+    saving: float = 0.0
+    """Waiting for checkpoints; most of the writing goes on while the training does."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """What a run took, in bytes."""
+
+    state: int
+    """The states of all seeds."""
+    program: int
+    """All that the training program holds on a device: states, arguments and temporaries."""
+    peak: int
+    """The most that the device held at once in this process; where that is the CPU, the most that the process did."""
+    checkpoints: int = 0
+    """On the disk, all that are kept together."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -38,11 +55,14 @@ class Run:
     """Name -> [S, R], each the mean since the report before; NaN where nothing was measured."""
     diverged: dict[int, int]
     """Seed -> the iteration at whose report its learner was first found to hold NaN or infinity."""
+    stopped: dict[int, int]
+    """Seed -> the iterations it had done when it reached the target return, and trained no further."""
     evaluation: Episodes | None
     """The final greedy episodes, numpy leaves [S, num_episodes]; None where none were asked for."""
     directory: Path | None
     """The folder with everything above but the states; None where none was asked for."""
     timing: Timing
+    space: Space
 
     @property
     def seeds(self) -> int:
@@ -83,12 +103,29 @@ def summary(run: Run) -> str:
     if run.diverged:
         where = ", ".join(f"seed {seed} (by iteration {iteration})" for seed, iteration in run.diverged.items())
         lines.append(f"  diverged   NaN or infinity in the learner of {where}; left out of the return")
+    if run.stopped:
+        first, last = (int(where) * run.algorithm.steps_per_iteration for where in _range_of(run.stopped))
+        lines.append(
+            f"  stopped    {len(run.stopped)} of {count(run.seeds, 'seed')} at the target return, after {first:,} to "
+            f"{last:,} steps"
+        )
     speed = run.seeds * int(run.steps[-1]) / max(run.timing.training, 1e-9)
     lines.append(f"  training   {run.timing.training:.1f} s, {speed:,.0f} steps/s over all seeds")
     lines.append(f"  compiling  {run.timing.compiling:.1f} s")
+    lines.append(
+        f"  memory     {size(run.space.program)} of the training program, {size(run.space.state)} of it states; "
+        f"{size(run.space.peak)} at the peak"
+    )
+    if run.space.checkpoints:
+        share = f"{run.timing.saving / max(run.timing.saving + run.timing.training, 1e-9):.1%} of the training"
+        lines.append(f"  saving     {run.timing.saving:.1f} s, {share}; {size(run.space.checkpoints)} on disk")
     if run.directory is not None:
         lines.append(f"  folder     {run.directory}")
     return "\n".join(lines)
+
+
+def _range_of(found: dict[int, int]) -> tuple[int, int]:
+    return min(found.values()), max(found.values())
 
 
 def _evaluation_lines(run: Run) -> list[str]:
@@ -128,11 +165,6 @@ def count(number: int, noun: str) -> str:
 def label_of(algorithm: Algorithm[Any]) -> str:
     """`PPO on CartPole-v1`."""
     return f"{type(algorithm).__name__} on {name_of(algorithm.env)}"
-
-
-def curve_name(metrics: dict[str, Any]) -> str:
-    """The metric to show and to draw: the episodes' return, or the first where an algorithm has none."""
-    return "episode_return" if "episode_return" in metrics else next(iter(metrics))
 
 
 def name_of(env: Any) -> str:

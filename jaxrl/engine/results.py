@@ -1,7 +1,6 @@
 """What a run writes into its folder: settings first, rows of metrics as they come, the results at the end."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 from jaxrl.algorithm import Algorithm
 from jaxrl.analysis.plots import save_learning_curve
 from jaxrl.engine import run_folder
-from jaxrl.engine.host_loop import Report
-from jaxrl.engine.record import Run, curve_name, label_of, name_of
+from jaxrl.engine.record import Run, label_of, name_of
+from jaxrl.engine.reporting.report import curve_name
 from jaxrl.settings import TARGET, describe, path_of
 
 
@@ -22,29 +21,6 @@ def open_folder(directory: str | os.PathLike[str], algorithm: Algorithm[Any], op
     settings = {TARGET: path_of(type(algorithm)), **describe(algorithm)}
     run_folder.write_settings(folder, {"environment": name_of(algorithm.env), "run": options, "algorithm": settings})
     return folder
-
-
-def append_metrics(folder: Path, report: Report, name: str = run_folder.METRICS) -> None:
-    """One row per seed."""
-    header = ("seed", "iteration", "steps", *report.metrics)
-    rows = (
-        (seed, report.iteration, report.steps, *values)
-        for seed, values in enumerate(zip(*report.metrics.values(), strict=True))
-    )
-    run_folder.append_rows(folder / name, header, rows)
-
-
-def rewrite_metrics(folder: Path, reports: Sequence[Report]) -> None:
-    """The rows of `reports` and no others; whole at any moment."""
-    path = folder / run_folder.METRICS
-    new = folder / f"{run_folder.METRICS}.new"
-    new.unlink(missing_ok=True)
-    for report in reports:
-        append_metrics(folder, report, new.name)
-    if reports:
-        new.replace(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def write_results(folder: Path, run: Run) -> None:
@@ -67,11 +43,13 @@ def write_results(folder: Path, run: Run) -> None:
         run_folder.append_rows(folder / run_folder.EVALUATION, header, rows)
     name = curve_name(run.metrics)
     converged = [seed for seed in range(run.seeds) if seed not in run.diverged]
-    save_learning_curve(
-        folder / run_folder.LEARNING_CURVE,
-        run.steps,
-        run.metrics[name][converged],
-        title=label_of(run.algorithm),
-        ylabel=name.replace("_", " "),
-    )
-    (folder / run_folder.SUMMARY).write_text(f"{run}\n", encoding="utf-8")
+    with run_folder.writing(folder / run_folder.LEARNING_CURVE):
+        save_learning_curve(
+            folder / run_folder.LEARNING_CURVE,
+            run.steps,
+            run.metrics[name][converged],
+            title=label_of(run.algorithm),
+            ylabel=name.replace("_", " "),
+        )
+    with run_folder.writing(folder / run_folder.SUMMARY):
+        (folder / run_folder.SUMMARY).write_text(f"{run}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Training for people: a host loop over one compiled program, with progress, a folder, an evaluation and a summary.
+"""Training for people: a host loop over one compiled program, with progress, a folder, evaluations and a summary.
 
 A run with a folder saves itself as it goes; `resume` goes on with it bit for bit.
 """
@@ -6,29 +6,28 @@ A run with a folder saves itself as it goes; `resume` goes on with it bit for bi
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from jaxrl.algorithm import Algorithm, num_iterations
-from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
-from jaxrl.engine.host_loop import Report, Trained, prepare, train_with_reports
+from jaxrl.engine.evaluator import Evaluator
+from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
 from jaxrl.engine.load import load_policy as load_policy
+from jaxrl.engine.options import Options, check_options
 from jaxrl.engine.parallel import place_seeds, seed_mesh
-from jaxrl.engine.programs import compile_evaluate
-from jaxrl.engine.progress import progress as show_progress
+from jaxrl.engine.profiling import profiled
 from jaxrl.engine.record import Run as Run
-from jaxrl.engine.record import Timing, count, curve_name, label_of
-from jaxrl.engine.replay_memory import check_replays, replay_bytes
-from jaxrl.engine.saving import restored, saving
-from jaxrl.engine.train import typed_key
-from jaxrl.memory import size
+from jaxrl.engine.record import Space, Timing, count, label_of
+from jaxrl.engine.replay_memory import replay_bytes
+from jaxrl.engine.reporting.logs import logs
+from jaxrl.engine.reporting.progress import progress as show_progress
+from jaxrl.engine.reporting.report import Report
+from jaxrl.engine.saving import NOTHING_SAVED, restored, saving
+from jaxrl.memory import peak_bytes, program_bytes, size, tree_bytes
 
 
 def run(  # noqa: PLR0913  # the options of the one public door, each by name
@@ -40,9 +39,15 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     directory: str | os.PathLike[str] | None = None,
     num_reports: int = 100,
     eval_episodes: int = 128,
+    eval_every: int | None = None,
+    target_return: float | None = None,
     progress: bool = True,
+    log: str | Sequence[str] = (),
+    log_seeds: bool = False,
+    profile: bool = False,
     checkpoint_every: float | None = 60.0,
     keep_checkpoints: int = 2,
+    checkpoint_replay: bool = True,
 ) -> Run:
     """Train `seeds` agents at once, evaluate them, and leave a folder behind.
 
@@ -53,92 +58,90 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
         seeds: how many agents, trained in one program.
         seed: a number, or a JAX key in place of `jax.random.key(seed)`.
         devices: over how many devices the seeds are spread; None for the default device alone.
-        directory: a new folder for settings.yaml, metrics.csv, evaluation.csv, policies.npz, learning_curve.png and
-            summary.txt; None keeps everything in memory.
+        directory: a new folder for settings.yaml, metrics.csv, evaluation.csv, policies.npz, learning_curve.png,
+            summary.txt and checkpoints; None keeps everything in memory.
         num_reports: how many rows each metric gets, lowered to the number of iterations.
         eval_episodes: greedy episodes per agent at the end; 0 for none.
+        eval_every: play them also after every so many reports, as the metric `evaluation_return`; None for the end
+            alone.
+        target_return: a seed whose evaluation (without `eval_every`: whose episodes while training) has this mean
+            return trains no further; the run ends when no seed does. None for no target.
         progress: show on stderr how far the run is.
+        log: where the metrics go besides metrics.csv: some of "jsonl", "tensorboard", "wandb".
+        log_seeds: give TensorBoard and Weights & Biases a stream for each seed, besides that of their mean.
+        profile: trace the second stretch between two reports into profile/, for TensorBoard or Perfetto.
         checkpoint_every: seconds between two checkpoints at the least, for a run with a directory; None for none. They
             are written while the training goes on, and rarer where they would take more than a twentieth of its time.
         keep_checkpoints: how many of the newest are kept.
+        checkpoint_replay: False leaves the replay out of the checkpoints: they are small, and a resumed run plays anew
+            what the replay holds, so that it goes on approximately and not bit for bit.
 
     Raises:
-        TypeError, ValueError, OSError: one sentence, before anything is compiled.
+        TypeError, ValueError, ImportError, OSError: one sentence, before anything is compiled.
         Interrupted: Ctrl-C or SIGTERM came, and the run with a directory has saved where it was.
     """
-    options: dict[str, Any] = {"seeds": seeds, "seed": seed, "devices": devices, "directory": directory}
-    options |= {"num_reports": num_reports, "eval_episodes": eval_episodes, "progress": progress}
-    options |= {"checkpoint_every": checkpoint_every, "keep_checkpoints": keep_checkpoints}
-    check_options(algorithm, **options)
-    folder = None
-    if directory is not None:
+    given = dict(locals())
+    del given["algorithm"]
+    options = Options(**given | {"log": (log,) if isinstance(log, str) else log})
+    check_options(algorithm, options)
+    if options.folder is not None:
         from jaxrl.engine.results import open_folder  # pictures and files only for those who want them
 
-        options["directory"] = str(directory)
-        options["seed"] = seed if isinstance(seed, int) else jax.random.key_data(_key(seed)).tolist()
-        folder = open_folder(directory, algorithm, options)
-    return carry_out(algorithm, options, folder, is_resumed=False)
+        open_folder(options.folder, algorithm, options.as_settings())
+    return carry_out(algorithm, options, is_resumed=False)
 
 
-def carry_out(algorithm: Algorithm[Any], options: dict[str, Any], folder: Path | None, *, is_resumed: bool) -> Run:
+def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) -> Run:
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
-    seeds, show = options["seeds"], options["progress"]
-    mesh, key = seed_mesh(options["devices"], seeds), _key(options["seed"])
+    mesh = seed_mesh(options.devices, options.seeds)
     with disk_cache():
-        keys = place_seeds(jax.random.split(key, seeds), mesh)
-        if show:
-            print(_announcement(algorithm, seeds), file=sys.stderr, flush=True)
-        prepared = prepare(algorithm, keys, mesh)
-        saved = None
-        if is_resumed and folder is not None:
-            prepared, saved = restored(prepared, folder)
-        with (
-            _reporting(algorithm, seeds, folder, show=show) as on_report,
-            saving(algorithm, folder, options) as after,
-        ):
-            trained = train_with_reports(
-                prepared,
-                options["num_reports"],
-                on_report,
-                reports=saved.reports if saved else (),
-                seconds=saved.seconds_training if saved else 0.0,
-                after=after,
+        keys = place_seeds(jax.random.split(options.key, options.seeds), mesh)
+        if options.progress:
+            print(_announcement(algorithm, options.seeds), file=sys.stderr, flush=True)
+        prepared, saved = prepare(algorithm, keys, mesh), NOTHING_SAVED
+        if is_resumed:
+            prepared, saved = restored(prepared, options, mesh)
+        evaluator = Evaluator(algorithm, keys, mesh, options.eval_episodes)
+        with _reporting(algorithm, options, saved.reports) as on_report, saving(algorithm, options) as saver:
+            watch = Watch(
+                on_report=on_report,
+                after=saver.after,
+                evaluate=evaluator.means if options.eval_every else None,
+                eval_every=options.eval_every or 1,
+                target_return=options.target_return,
             )
-        finished = _evaluated(algorithm, trained, keys, mesh, options["eval_episodes"], folder)
-    if folder is not None:
+            trained = train_with_reports(
+                prepared, options.num_reports, watch, reports=saved.reports, seconds=saved.seconds_training
+            )
+        evaluation = evaluator.final(trained.states)
+    finished = Run(
+        algorithm=algorithm,
+        state=trained.states,
+        iteration=trained.reports[-1].iteration,
+        steps=np.asarray([report.steps for report in trained.reports], np.int64),
+        metrics=trained.metrics,
+        diverged=trained.diverged,
+        stopped=trained.stopped,
+        evaluation=evaluation,
+        directory=options.folder,
+        timing=Timing(
+            compiling=prepared.seconds + evaluator.seconds_compiling,
+            training=trained.seconds,
+            evaluating=evaluator.seconds,
+            saving=saver.seconds,
+        ),
+        space=Space(
+            state=tree_bytes(trained.states),
+            program=program_bytes(prepared.program),
+            peak=peak_bytes(),
+            checkpoints=saver.bytes_on_disk,
+        ),
+    )
+    if options.folder is not None:
         from jaxrl.engine.results import write_results
 
-        write_results(folder, finished)
+        write_results(options.folder, finished)
     return finished
-
-
-def check_options(algorithm: Any, **options: Any) -> None:
-    """Refuse what `run` would refuse, with the same sentence, and begin nothing; `options` are all of run's."""
-    missing = [name for name in ("init", "step", "policy", "env", "total_steps") if not hasattr(algorithm, name)]
-    if isinstance(algorithm, type) or missing:
-        found = f"the class {algorithm.__name__}" if isinstance(algorithm, type) else type(algorithm).__name__
-        raise TypeError(f"run needs an algorithm such as jaxrl.PPO(env), got {found}.")
-    if getattr(algorithm, "axis", None) is not None:
-        raise ValueError(f"run trains seeds side by side and needs axis=None, got axis={algorithm.axis!r}.")
-    for name, minimum in (("seeds", 1), ("num_reports", 1), ("eval_episodes", 0)):
-        value = options[name]
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}.")
-    _check_saving(options["checkpoint_every"], options["keep_checkpoints"])
-    if not isinstance(options["progress"], bool):
-        raise TypeError(f"progress must be true or false, got {options['progress']!r}.")
-    _key(options["seed"])
-    seed_mesh(options["devices"], options["seeds"])
-    if options["directory"] is not None:
-        run_folder.check_new(options["directory"])
-    check_replays(algorithm, options["seeds"], options["devices"])
-
-
-def _check_saving(every: Any, keep: Any) -> None:
-    if every is not None and (isinstance(every, bool) or not isinstance(every, (int, float)) or not every >= 0):
-        raise ValueError(f"checkpoint_every must be None or a number of seconds of at least 0, got {every!r}.")
-    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
-        raise ValueError(f"keep_checkpoints must be a whole number of at least 1, got {keep!r}.")
 
 
 def _announcement(algorithm: Algorithm[Any], seeds: int) -> str:
@@ -147,56 +150,21 @@ def _announcement(algorithm: Algorithm[Any], seeds: int) -> str:
     return f"Compiling {label_of(algorithm)} for {count(seeds, 'seed')}{memory} ..."
 
 
-def _key(seed: Any) -> jax.Array:
-    if isinstance(seed, list):  # as the settings of a run have it
-        return jax.random.wrap_key_data(np.asarray(seed, np.uint32))
-    if isinstance(seed, bool) or not isinstance(seed, (int, jax.Array, np.ndarray)):
-        raise TypeError(f"seed must be a whole number or a JAX key, got {seed!r}.")
-    return jax.random.key(seed) if isinstance(seed, int) else typed_key(seed)
-
-
 @contextlib.contextmanager
 def _reporting(
-    algorithm: Algorithm[Any], seeds: int, folder: Path | None, *, show: bool
+    algorithm: Algorithm[Any], options: Options, reports: Sequence[Report]
 ) -> Iterator[Callable[[Report], None]]:
     """What is to happen after each stretch: a sign of life, and rows on the disk."""
-    total_steps = num_iterations(algorithm) * algorithm.steps_per_iteration
-    with show_progress(total_steps, seeds, label_of(algorithm), show=show) as report_progress:
+    total_steps, label = num_iterations(algorithm) * algorithm.steps_per_iteration, label_of(algorithm)
+    done = reports[-1].steps if reports else 0
+    with (
+        show_progress(total_steps, options.seeds, label, show=options.progress, done=done) as show,
+        logs(options, label, done) as log,
+    ):
 
         def on_report(report: Report) -> None:
-            values = report.metrics[curve_name(report.metrics)]
-            values = values[np.isfinite(values) & report.is_finite]
-            report_progress(report.steps, float(values.mean()) if values.size else np.nan)
-            if folder is not None:
-                from jaxrl.engine.results import append_metrics
+            log(report)
+            show(report)
 
-                append_metrics(folder, report)
-
-        yield on_report
-
-
-def _evaluated(
-    algorithm: Algorithm[Any],
-    trained: Trained,
-    keys: jax.Array,
-    mesh: Mesh | None,
-    num_episodes: int,
-    folder: Path | None,
-) -> Run:
-    evaluation, seconds_compiling, seconds_evaluating = None, 0.0, 0.0
-    if num_episodes > 0:
-        program, seconds_compiling = compile_evaluate(algorithm, keys, trained.states, num_episodes, mesh)
-        began = time.perf_counter()
-        evaluation = jax.device_get(program(algorithm, keys, trained.states))
-        seconds_evaluating = time.perf_counter() - began
-    return Run(
-        algorithm=algorithm,
-        state=trained.states,
-        iteration=trained.reports[-1].iteration,
-        steps=np.asarray([report.steps for report in trained.reports], np.int64),
-        metrics=trained.metrics,
-        diverged=trained.diverged,
-        evaluation=evaluation,
-        directory=folder,
-        timing=Timing(trained.seconds_compiling + seconds_compiling, trained.seconds_training, seconds_evaluating),
-    )
+        with profiled(options.folder if options.profile else None, on_report) as traced:
+            yield traced

@@ -1,11 +1,13 @@
 """The folder of a run: what was set, what was measured, and the policies that came of it. Plain formats only."""
 
+import contextlib
 import csv
+import datetime
 import importlib.metadata
 import os
 import platform
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,8 @@ import yaml
 
 SETTINGS, METRICS, EVALUATION = "settings.yaml", "metrics.csv", "evaluation.csv"
 POLICIES, LEARNING_CURVE, SUMMARY = "policies.npz", "learning_curve.png", "summary.txt"
-CHECKPOINTS = "checkpoints"
-FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY, CHECKPOINTS)
+JSON_LINES, CHECKPOINTS, PROFILE = "metrics.jsonl", "checkpoints", "profile"
+FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY, JSON_LINES, CHECKPOINTS)
 
 
 def check_new(directory: str | os.PathLike[str]) -> Path:
@@ -31,8 +33,7 @@ def check_new(directory: str | os.PathLike[str]) -> Path:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise NotADirectoryError(f"'{existing}' is a file, not a directory; choose another directory.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise PermissionError(f"The directory '{existing}' cannot be written; choose another directory.")
+    check_writable(existing)
     held = [name for name in FILES if (folder / name).exists()]
     if held:
         raise FileExistsError(
@@ -40,6 +41,12 @@ def check_new(directory: str | os.PathLike[str]) -> Path:
             "choose another directory."
         )
     return folder
+
+
+def check_writable(folder: Path) -> None:
+    """Raise PermissionError with one sentence where nothing can be written into `folder`."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"The directory '{folder}' cannot be written; choose another directory.")
 
 
 def create(directory: str | os.PathLike[str]) -> Path:
@@ -55,9 +62,10 @@ def create(directory: str | os.PathLike[str]) -> Path:
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write `settings` in their order, with the versions and the device that they ran with."""
+    """Write `settings` in their order, with the moment, the versions and the device that they ran with."""
     device = jax.devices()[0]
     surroundings = {
+        "began": datetime.datetime.now(datetime.UTC).isoformat(),
         "versions": versions(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
     }
@@ -76,10 +84,22 @@ def versions() -> dict[str, str]:
     return found
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong while `path` is written becomes an OSError with one sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            f"'{path}' could not be written ({reason}); make room, then go on with `jaxrl resume {path.parent}`."
+        ) from error
+
+
 def append_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Add `rows` to a CSV file, which gets its `header` first; they are on disk when this returns."""
     is_new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
+    with writing(path), path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         if is_new:
             writer.writerow(header)
@@ -97,7 +117,7 @@ def write_policies(folder: Path, *policies: Any) -> None:
     arrays: dict[str, Any] = {}
     for policy in policies:
         arrays |= dict(zip(leaf_names(policy), map(np.asarray, jax.tree.leaves(policy)), strict=True))
-    with (folder / POLICIES).open("wb") as file:
+    with writing(folder / POLICIES), (folder / POLICIES).open("wb") as file:
         np.savez(file, **arrays)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrl.engine import run_folder
-from jaxrl.engine.record import curve_name
+from jaxrl.engine.reporting.report import curve_name
 from jaxrl.pytree import unknown_name
 
 INDEX = ("seed", "iteration", "steps")

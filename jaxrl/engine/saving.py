@@ -3,78 +3,140 @@
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import Checkpoints, Saved, restore_newest
-from jaxrl.engine.host_loop import AfterReport, Prepared, Report
+from jaxrl.engine.host_loop import Prepared
 from jaxrl.engine.interrupts import Interrupted, deferred
+from jaxrl.engine.options import Options
+from jaxrl.engine.programs import compile_refill
+from jaxrl.engine.reporting import tables
+from jaxrl.engine.reporting.report import Report
 from jaxrl.settings import TARGET, describe, path_of
+
+NOTHING_SAVED = Saved(states=None, reports=[], seconds_training=0.0, skipped=[])
+"""What there is to go on from when a run begins."""
+
+
+class Saver:
+    """Saves now and then, and where a signal asks to stop."""
+
+    def __init__(self, checkpoints: Checkpoints | None, options: Options, last: int) -> None:
+        self._checkpoints, self._options, self._last = checkpoints, options, last
+        self.stop_asked: Callable[[], int | None] = lambda: None
+        self.stopped_at: int | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Spent waiting for checkpoints."""
+        return self._checkpoints.seconds if self._checkpoints else 0.0
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Of all checkpoints that are kept."""
+        return self._checkpoints.bytes_on_disk if self._checkpoints else 0
+
+    def after(self, states: Any, reports: list[Report], seconds: float) -> bool:
+        """Save where it is time to; whether to stop there."""
+        if self._checkpoints is None:
+            return False
+        is_over = reports[-1].iteration == self._last or not reports[-1].is_active.any()
+        is_stopped = self.stop_asked() is not None and not is_over
+        if is_stopped or self._checkpoints.is_due:
+            self._checkpoints.save(_saved_part(states, self._options), reports, seconds)
+        if is_stopped:
+            self.stopped_at = reports[-1].iteration
+        return is_stopped
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
 
 
 @contextlib.contextmanager
-def saving(algorithm: Algorithm[Any], folder: Path | None, options: dict[str, Any]) -> Iterator[AfterReport]:
-    """Save now and then, at the end, and where a signal asks to stop: `Interrupted` then, once all is written."""
-    every = options["checkpoint_every"]
+def saving(algorithm: Algorithm[Any], options: Options) -> Iterator[Saver]:
+    """Yield what saves; raises `Interrupted` once all is written, where a signal asked for the end."""
+    last = num_iterations(algorithm)
+    folder, every, keep = options.folder, options.checkpoint_every, options.keep_checkpoints
     if folder is None or every is None:
-        yield lambda states, reports, seconds: False
+        yield Saver(None, options, last)
         return
-    keep, last = options["keep_checkpoints"], num_iterations(algorithm)
-    checkpoints = Checkpoints(folder, keep=keep, every=every, made_with=made_with(algorithm, options))
-    stopped_at = None
-    with deferred() as signal_number:
-
-        def after(states: Any, reports: list[Report], seconds: float) -> bool:
-            nonlocal stopped_at
-            is_over, is_stopped = reports[-1].iteration == last, signal_number() is not None
-            if is_over or is_stopped or checkpoints.is_due:
-                checkpoints.save(states, reports, seconds)
-            if is_stopped:
-                stopped_at = reports[-1].iteration
-            return is_stopped
-
-        yield after
-        checkpoints.close()
-        number = signal_number()
-    if stopped_at is not None and number is not None:
-        message = f"stopped at iteration {stopped_at:,} of {last:,}, and saved; go on with `jaxrl resume {folder}`."
-        raise Interrupted(message, number)
+    saver = Saver(Checkpoints(folder, keep=keep, every=every, made_with=made_with(algorithm, options)), options, last)
+    with deferred() as saver.stop_asked:
+        yield saver
+        saver.close()
+        number = saver.stop_asked()
+    if saver.stopped_at is not None and number is not None:
+        where = f"stopped at iteration {saver.stopped_at:,} of {last:,}, and saved"
+        raise Interrupted(f"{where}; go on with `jaxrl resume {folder}`.", number)
 
 
-def restored(prepared: Prepared, folder: Path) -> tuple[Prepared, Saved | None]:
+def restored(prepared: Prepared, options: Options, mesh: Mesh | None) -> tuple[Prepared, Saved]:
     """With the states of the newest checkpoint in place of the first ones, where there is a checkpoint."""
+    folder = options.folder
+    assert folder is not None  # a run without one saves nothing
     template = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), prepared.states
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
+        _saved_part(prepared.states, options),
     )
-    saved = restore_newest(folder, template)
-    from jaxrl.engine.results import rewrite_metrics
-
-    rewrite_metrics(folder, saved.reports if saved else [])
-    if saved is None:
-        print(f"'{folder}' holds no checkpoint yet: the run begins anew.", file=sys.stderr)
-        return prepared, None
+    saved = restore_newest(folder, template) or NOTHING_SAVED
+    tables.rewrite(folder, saved.reports)
     for sentence in saved.skipped:
         print(sentence, file=sys.stderr)
-    return dataclasses.replace(prepared, states=saved.states), saved
+    if not saved.reports:
+        print(f"'{folder}' holds no checkpoint yet: the run begins anew.", file=sys.stderr)
+        return prepared, saved
+    states = saved.states
+    if _leaves_out_replay(prepared.states, options):
+        print(
+            "The checkpoint leaves out the replay, which is played anew: the run goes on approximately.",
+            file=sys.stderr,
+        )
+        states = _refilled(prepared, dataclasses.replace(states, replay=prepared.states.replay), saved, mesh)
+    return dataclasses.replace(prepared, states=states), saved
 
 
-def made_with(algorithm: Algorithm[Any], options: dict[str, Any]) -> dict[str, Any]:
+def _refilled(prepared: Prepared, states: Any, saved: Saved, mesh: Mesh | None) -> Any:
+    algorithm: Any = prepared.algorithm
+    last = saved.reports[-1].iteration
+    num_kept = -(-algorithm.replay_capacity // algorithm.steps_per_iteration)
+    program = compile_refill(algorithm, prepared.run_keys, states, mesh)
+    return program(algorithm, prepared.run_keys, states, max(0, last - num_kept), last)
+
+
+def _leaves_out_replay(states: Any, options: Options) -> bool:
+    return not options.checkpoint_replay and getattr(states, "replay", None) is not None
+
+
+def _saved_part(states: Any, options: Options) -> Any:
+    return dataclasses.replace(states, replay=None) if _leaves_out_replay(states, options) else states
+
+
+def made_with(algorithm: Algorithm[Any], options: Options) -> dict[str, Any]:
     """What decides the bits of a run, as plain data."""
     settings = {TARGET: path_of(type(algorithm)), **describe(algorithm)}
-    names = ("seeds", "seed", "num_reports")
-    surroundings = {"versions": run_folder.versions(), "device": jax.devices()[0].device_kind}
-    return {"algorithm": settings, "run": {name: options[name] for name in names}, **surroundings}
+    names = ("seeds", "seed", "num_reports", "eval_every", "target_return", "checkpoint_replay")
+    run = {name: value for name, value in options.as_settings().items() if name in names}
+    return {
+        "algorithm": settings,
+        "run": run,
+        "versions": run_folder.versions(),
+        "device": jax.devices()[0].device_kind,
+    }
 
 
-def check_same(folder: Path, before: dict[str, Any] | None, now: dict[str, Any], *, exact: bool) -> None:
+def check_same(options: Options, before: dict[str, Any] | None, now: dict[str, Any], *, exact: bool) -> None:
     """Refuse other settings than those of the checkpoints, and where it is to be exact other surroundings."""
     if before is None:
         return
+    folder = options.folder
     for group in ("algorithm", "run"):
         for name, value in now[group].items():
             if before[group].get(name) != value:
@@ -87,5 +149,5 @@ def check_same(folder: Path, before: dict[str, Any] | None, now: dict[str, Any],
         if exact and then.get(name) != value:
             raise ValueError(
                 f"The run in '{folder}' was made with {name} {then.get(name)}, and this is {name} {value}, so it would "
-                "not go on to the same bits; go back to that one, or say exact=False."
+                "not go on to the same bits; go back to that one, or say exact=false to go on all the same."
             )

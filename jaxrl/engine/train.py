@@ -76,7 +76,8 @@ def train(
     bounds = (start + (jnp.arange(num_reports + 1) * num_iterations) // num_reports).astype(jnp.int32)
 
     def report(state: Any, stretch: tuple[jax.Array, jax.Array]) -> tuple[Any, Metrics]:
-        return advance(algorithm, run_key, state, *stretch)
+        state, metrics, _ = advance(algorithm, run_key, state, *stretch)
+        return state, metrics
 
     state, metrics = jax.lax.scan(report, first_state, (bounds[:-1], bounds[1:]))
     return Result(
@@ -105,18 +106,30 @@ def run_key_of(key: jax.Array) -> jax.Array:
 
 def advance(
     algorithm: Algorithm[Any], run_key: jax.Array, state: Any, start: int | jax.Array, stop: int | jax.Array
-) -> tuple[Any, Metrics]:
-    """Iterations `start` to `stop` (exclusive; both may be traced, so one program serves any chunk), metrics summed."""
+) -> tuple[Any, Metrics, jax.Array]:
+    """Iterations `start` to `stop` (exclusive; both may be traced, so one program serves any chunk), metrics summed.
+
+    The third value, int32 [], is how many iterations the run had done when a metric was first not finite, at most the
+    largest int32.
+    """
     metrics_shape = jax.eval_shape(_step, algorithm, run_key, state, jnp.int32(0))[1]
     no_metrics = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), metrics_shape)
 
-    def body(iteration: jax.Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
-        state, metrics = carry
+    def body(iteration: jax.Array, carry: tuple[Any, Metrics, jax.Array]) -> tuple[Any, Metrics, jax.Array]:
+        state, metrics, suspect = carry
         state, latest = _step(algorithm, jax.random.fold_in(run_key, iteration), state, iteration)
-        return state, add(metrics, latest)
+        is_finite = all_finite(latest)
+        return state, add(metrics, latest), jnp.where(is_finite, suspect, jnp.minimum(suspect, iteration + 1))
 
     stretch = jnp.int32(start), jnp.int32(stop)
-    return jax.lax.fori_loop(*stretch, body, (state, no_metrics))
+    never = jnp.int32(jnp.iinfo(jnp.int32).max)
+    return jax.lax.fori_loop(*stretch, body, (state, no_metrics, never))
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """bool []: whether no number of `tree` is NaN or infinite."""
+    checks = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.asarray(checks, bool).all()
 
 
 @partial(jax.jit, inline=True)  # not for speed: the trace that shows the metrics' shapes is kept for the loop

@@ -33,14 +33,14 @@ _advance_all = _jit(jax.vmap(advance, in_axes=(None, 0, 0, None, None)))
 
 
 @cache
-def _alone(row: Row, seed: int, iterations: int) -> tuple[Any, Any]:
+def _alone(row: Row, seed: int, iterations: int) -> tuple[Any, ...]:
     algorithm = row.build()
     state, run_key = _begin(algorithm, jax.random.split(jax.random.key(0), SEEDS)[seed])
     return _advance(algorithm, run_key, state, 0, iterations)
 
 
 @cache
-def _together(row: Row, iterations: int) -> tuple[Any, Any]:
+def _together(row: Row, iterations: int) -> tuple[Any, ...]:
     algorithm = row.build()
     states, run_keys = _begin_all(algorithm, jax.random.split(jax.random.key(0), SEEDS))
     return _advance_all(algorithm, run_keys, states, 0, iterations)
@@ -95,8 +95,8 @@ def test_same_key_same_bits(row: Row) -> None:
 def test_two_and_two_iterations_are_four(row: Row) -> None:
     algorithm = row.build()
     state, run_key = _begin(algorithm, jax.random.split(jax.random.key(0), SEEDS)[0])
-    state, _ = _advance(algorithm, run_key, state, 0, 2)
-    state, _ = _advance(algorithm, run_key, state, 2, 4)
+    state, _, _ = _advance(algorithm, run_key, state, 0, 2)
+    state, _, _ = _advance(algorithm, run_key, state, 2, 4)
     assert_same_bits(state, _alone(row, 0, 4)[0])
 
 

@@ -3,100 +3,14 @@ import dataclasses
 import itertools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import yaml
+from drift import DRIFT, Countdown, Drift
 
+from jaxrl.engine.reporting import tables
 from jaxrl.engine.run import load_policy, run
 from jaxrl.engine.train import train
-from jaxrl.envs.environment import TimeStep
-from jaxrl.envs.spaces import Box
-from jaxrl.metrics import Mean, mean
-from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
-
-
-@dataclass
-class Countdown:
-    """Pays the action for `length` steps."""
-
-    length: int = static(4)
-
-    observation_space = property(lambda self: Box(0, self.length, (1,)))
-    action_space = property(lambda self: Box(-np.inf, np.inf, ()))
-
-    def reset(self, key):
-        return jnp.int32(0), jnp.zeros(1)
-
-    def step(self, key, state, action):
-        state = state + 1
-        obs = state[None].astype(jnp.float32)
-        return state, TimeStep(obs, action, state >= self.length, jnp.asarray(False), {})
-
-
-@dataclass
-class Constant:
-    """Always the same action."""
-
-    action: jax.Array
-    greedy: bool = static()
-    noise: jax.Array | None = None
-
-    def act(self, key, obs, memory):
-        return jnp.broadcast_to(self.action, obs.shape[:-1]), memory
-
-    def initial_memory(self, shape):
-        return ()
-
-
-@dataclass
-class Learner:
-    weight: jax.Array
-    twin: jax.Array
-    momentum: jax.Array
-
-
-@dataclass
-class State:
-    learner: Learner
-    world: jax.Array
-
-
-@dataclass
-class Drift:
-    """Adds `rate` to its weight at every iteration; the seeds with a negative start break at `breaks_at`."""
-
-    env: Countdown
-    total_steps: int = static(70)
-    steps_per_iteration: int = static(10)
-    breaks_at: int | None = static(None)
-    axis: str | None = static(None)
-    rate: Scalar = hyperparameter(0.5)
-
-    def init(self, key):
-        weight = jax.random.normal(key)
-        return State(
-            Learner(weight, weight, weight), world=jnp.full(3, jnp.nan)
-        )  # a world may hold NaN, a learner may not
-
-    def step(self, key, state, iteration):
-        weight, momentum = state.learner.weight + self.rate, state.learner.momentum
-        if self.breaks_at is not None:  # what acts stays finite: the policy of a broken learner still plays
-            is_broken = (state.learner.twin < 0) & (iteration + 1 >= self.breaks_at)
-            momentum = jnp.where(is_broken, jnp.inf, momentum)
-        ends = jnp.float32(iteration % 2)  # an episode ends in odd iterations
-        metrics = {
-            "loss": mean(weight[None]),
-            "episode_return": Mean(4 * weight * ends, ends),
-            "noise": mean(jax.random.normal(key, (2,))),
-        }
-        return State(Learner(weight, state.learner.twin, momentum), state.world), metrics
-
-    def policy(self, state, greedy=True):
-        return Constant(state.learner.weight, greedy, None if greedy else state.learner.twin)
-
-
-DRIFT = Drift(Countdown())
 
 
 @pytest.fixture(scope="module")
@@ -274,10 +188,8 @@ def test_what_was_measured_survives_an_interruption(tmp_path, monkeypatch):
         if len(rows_of(tmp_path / "run" / "metrics.csv")) == 4:  # two seeds, two reports
             raise KeyboardInterrupt
 
-    from jaxrl.engine import results
-
-    append = results.append_metrics
-    monkeypatch.setattr(results, "append_metrics", lambda *args: (append(*args), interrupt()))
+    append = tables.append_csv
+    monkeypatch.setattr(tables, "append_csv", lambda *args: (append(*args), interrupt()))
     with pytest.raises(KeyboardInterrupt):
         run(DRIFT, seeds=2, num_reports=7, directory=tmp_path / "run")
     assert [row["iteration"] for row in rows_of(tmp_path / "run" / "metrics.csv")] == ["1", "1", "2", "2"]

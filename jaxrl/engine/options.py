@@ -1,0 +1,113 @@
+"""What a run is asked to do besides training: how many agents, where, what is measured, shown and saved."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrl.algorithm import Algorithm
+from jaxrl.engine import run_folder
+from jaxrl.engine.parallel import seed_mesh
+from jaxrl.engine.replay_memory import check_replays
+from jaxrl.engine.reporting.logs import check_logs
+from jaxrl.engine.train import typed_key
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The arguments of `run`, which explains them."""
+
+    seeds: int
+    seed: Any
+    devices: int | None
+    directory: Any
+    num_reports: int
+    eval_episodes: int
+    eval_every: int | None
+    target_return: float | None
+    progress: bool
+    log: tuple[str, ...]
+    log_seeds: bool
+    profile: bool
+    checkpoint_every: float | None
+    keep_checkpoints: int
+    checkpoint_replay: bool
+
+    @property
+    def folder(self) -> Path | None:
+        """Where everything is written; None keeps it in memory."""
+        return None if self.directory is None else Path(self.directory)
+
+    @property
+    def key(self) -> jax.Array:
+        """What all randomness comes from."""
+        if isinstance(self.seed, list):  # as the settings of a run have it
+            return jax.random.wrap_key_data(jnp.asarray(self.seed, jnp.uint32))
+        if isinstance(self.seed, bool) or not isinstance(self.seed, (int, jax.Array, np.ndarray)):
+            raise TypeError(f"seed must be a whole number or a JAX key, got {self.seed!r}.")
+        return jax.random.key(self.seed) if isinstance(self.seed, int) else typed_key(self.seed)
+
+    def as_settings(self) -> dict[str, Any]:
+        """Plain data for settings.yaml."""
+        seed = self.seed if isinstance(self.seed, int) else jax.random.key_data(self.key).tolist()
+        plain = {"directory": str(self.directory), "seed": seed, "log": list(self.log)}
+        return dataclasses.asdict(dataclasses.replace(self, seed=0)) | plain
+
+
+def check_options(algorithm: Algorithm[Any] | Any, options: Options) -> None:
+    """Raise TypeError, ValueError or OSError with one sentence where `run` could not do it; nothing is begun."""
+    _check_values(algorithm, options)
+    if options.directory is not None:
+        run_folder.check_new(options.directory)
+    elif options.log or options.profile:
+        wanted = f"log={list(options.log)}" if options.log else "profile=True"
+        raise ValueError(f"{wanted} writes into the folder of the run, and there is none; give it a directory.")
+    check_replays(algorithm, options.seeds, options.devices)
+
+
+def check_resumed(algorithm: Algorithm[Any], options: Options) -> None:
+    """The same for a run that goes on in its folder."""
+    _check_values(algorithm, options)
+    run_folder.check_writable(Path(options.directory))
+    check_replays(algorithm, options.seeds, options.devices)
+
+
+def _check_values(algorithm: Any, options: Options) -> None:
+    _check_algorithm(algorithm)
+    for name, minimum in (("seeds", 1), ("num_reports", 1), ("eval_episodes", 0), ("keep_checkpoints", 1)):
+        _check_whole(name, getattr(options, name), minimum)
+    if options.eval_every is not None:
+        _check_whole("eval_every", options.eval_every, 1)
+        if options.eval_episodes == 0:
+            raise ValueError("eval_every plays eval_episodes greedy episodes each time, got eval_episodes=0; raise it.")
+    for name in ("progress", "log_seeds", "profile", "checkpoint_replay"):
+        if not isinstance(getattr(options, name), bool):
+            raise TypeError(f"{name} must be true or false, got {getattr(options, name)!r}.")
+    _check_number("target_return", options.target_return, "a return", -np.inf)
+    _check_number("checkpoint_every", options.checkpoint_every, "a number of seconds of at least 0", 0)
+    options.key  # noqa: B018  # making it checks the seed
+    seed_mesh(options.devices, options.seeds)
+    check_logs(options.log)
+
+
+def _check_algorithm(algorithm: Any) -> None:
+    missing = [name for name in ("init", "step", "policy", "env", "total_steps") if not hasattr(algorithm, name)]
+    if isinstance(algorithm, type) or missing:
+        found = f"the class {algorithm.__name__}" if isinstance(algorithm, type) else type(algorithm).__name__
+        raise TypeError(f"run needs an algorithm such as jaxrl.PPO(env), got {found}.")
+    if getattr(algorithm, "axis", None) is not None:
+        raise ValueError(f"run trains seeds side by side and needs axis=None, got axis={algorithm.axis!r}.")
+
+
+def _check_whole(name: str, value: Any, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}.")
+
+
+def _check_number(name: str, value: Any, what: str, minimum: float) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if value is not None and not (is_number and value >= minimum and value < np.inf):
+        raise ValueError(f"{name} must be None or {what}, got {value!r}.")

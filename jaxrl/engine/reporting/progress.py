@@ -1,0 +1,170 @@
+"""Progress for the person who waits: a live table in a terminal, a line now and then where there is none."""
+
+import contextlib
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jaxrl.engine.reporting.report import EVALUATION_RETURN, Report
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Show = Callable[[Report], None]
+
+NUM_LINES = 10
+"""How many lines a run writes where there is no terminal."""
+NUM_ROWS = 10
+"""How many seeds the live table shows one by one; of more, the best, the median and the worst."""
+NUM_COLUMNS = 4
+"""How many metrics the live table shows."""
+
+
+class _Stream(Protocol):
+    def isatty(self) -> bool: ...
+
+
+@contextlib.contextmanager
+def progress(total_steps: int, seeds: int, label: str, *, show: bool = True, done: int = 0) -> Iterator[Show]:
+    """Yield the function to report with; `total_steps` per seed, of which `done` were done by an earlier process.
+
+    Everything goes to stderr, so that stdout stays data. Speed counts the steps of all seeds, and neither compiling nor
+    what happens after the last report.
+    """
+    if not show:
+        yield lambda report: None
+    elif _is_terminal(sys.stderr):
+        with _live_table(total_steps, seeds, label, done) as table:
+            yield _with_last_evaluation(table)
+    else:
+        yield _with_last_evaluation(_lines(total_steps, seeds, label, sys.stderr, done))
+
+
+def _with_last_evaluation(show: Show) -> Show:
+    """The returns of the last evaluation stay in sight until the next."""
+    last: NDArray[np.float32] | None = None
+
+    def show_report(report: Report) -> None:
+        nonlocal last
+        latest = report.metrics.get(EVALUATION_RETURN)
+        if latest is None:
+            show(report)
+            return
+        if last is None or np.isfinite(latest).any():
+            last = latest
+        show(dataclasses.replace(report, metrics={**report.metrics, EVALUATION_RETURN: last}))
+
+    return show_report
+
+
+def _is_terminal(stream: _Stream) -> bool:
+    return stream.isatty()
+
+
+@contextlib.contextmanager
+def _live_table(total_steps: int, seeds: int, label: str, done: int) -> Iterator[Show]:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),  # what the other columns leave
+        TaskProgressColumn(),
+        TextColumn("{task.fields[speed]} steps/s"),
+        TimeRemainingColumn(compact=True),
+    )
+    bar = Progress(*columns, expand=True)
+    task = bar.add_task(label, total=total_steps, completed=done, speed="-")
+    began = time.perf_counter()
+    with Live(bar, console=Console(stderr=True), refresh_per_second=4) as live:
+
+        def show(report: Report) -> None:
+            speed = (report.steps - done) * seeds / max(time.perf_counter() - began, 1e-9)
+            bar.update(task, completed=report.steps, speed=f"{speed:,.0f}")
+            live.update(Group(table_of(report), bar))
+
+        yield show
+
+
+def table_of(report: Report) -> "Table":
+    """The latest values of the seeds, or of the best, the median and the worst, and their means."""
+    from rich.table import Table
+
+    others = [name for name in report.metrics if name not in (report.curve, EVALUATION_RETURN)]
+    names = [report.curve, *(name for name in (EVALUATION_RETURN,) if name in report.metrics), *others][:NUM_COLUMNS]
+    table = Table("seed", *(name.replace("_", " ") for name in names), "", box=None, pad_edge=False)
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    means = report.measured()
+    num_active = int(report.is_active.sum())
+    table.add_row("mean", *(number(means.get(name, np.nan)) for name in names), f"{num_active} training")
+    for seed, title in _shown(report).items():
+        values = (number(float(report.metrics[name][seed])) for name in names)
+        table.add_row(title, *values, _state(report, seed))
+    return table
+
+
+def _shown(report: Report) -> dict[int, str]:
+    """Seed -> what its row is called."""
+    num_seeds = len(report.is_active)
+    if num_seeds <= NUM_ROWS:
+        return {seed: str(seed) for seed in range(num_seeds)}
+    values = np.where(report.is_finite, report.metrics[report.curve], np.nan)
+    ranked = np.argsort(np.nan_to_num(values, nan=-np.inf))[::-1]
+    places = {"best": 0, "median": num_seeds // 2, "worst": -1}
+    return {int(ranked[place]): f"{name} ({ranked[place]})" for name, place in places.items()}
+
+
+def _state(report: Report, seed: int) -> str:
+    if report.diverged_at[seed] >= 0:
+        return f"diverged by iteration {report.diverged_at[seed]}"
+    return "" if report.is_active[seed] else "at the target"
+
+
+def _lines(total_steps: int, seeds: int, label: str, stream: TextIO, done: int) -> Show:
+    began = time.perf_counter()
+    lines_written = done * NUM_LINES // total_steps
+
+    def show(report: Report) -> None:
+        nonlocal lines_written
+        steps, is_over = report.steps, report.steps >= total_steps or not report.is_active.any()
+        if steps * NUM_LINES < (lines_written + 1) * total_steps and not is_over:
+            return
+        lines_written = steps * NUM_LINES // total_steps
+        elapsed = time.perf_counter() - began
+        left = elapsed * (total_steps - steps) / max(steps - done, 1)
+        print(
+            f"{label}  {steps:>12,} of {total_steps:,} steps  {(steps - done) * seeds / max(elapsed, 1e-9):>12,.0f} "
+            f"steps/s  {left:>5.0f} s left  {_values(report)}",
+            file=stream,
+            flush=True,
+        )
+
+    return show
+
+
+def _values(report: Report) -> str:
+    """`return 21.3, evaluation 25.0, 1 diverged, 3 at the target`."""
+    means = report.measured()
+    parts = [f"return {number(means.get(report.curve, np.nan))}"]
+    if EVALUATION_RETURN in means:
+        parts.append(f"evaluation {number(means[EVALUATION_RETURN])}")
+    diverged, stopped = ~report.is_finite, report.is_finite & ~report.is_active
+    parts += [
+        f"{seeds.sum()} {what}" for seeds, what in ((diverged, "diverged"), (stopped, "at the target")) if seeds.any()
+    ]
+    return ", ".join(parts)
+
+
+def number(value: float) -> str:
+    """For people: few digits, a dash where nothing was measured."""
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.1f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"

@@ -1,0 +1,62 @@
+"""What is known after a stretch of iterations, for every seed."""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+EVALUATION_RETURN = "evaluation_return"
+"""The metric of the greedy episodes that are played now and then in the course of a run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What is known after a stretch of iterations (S seeds)."""
+
+    iteration: int
+    """Iterations done."""
+    steps: int
+    """Environment steps done, per seed."""
+    metrics: dict[str, NDArray[np.float32]]
+    """Name -> [S]: the mean over the stretch; NaN where nothing was measured. A seed that does not train any more keeps
+    the values of its last stretch."""
+    diverged_at: NDArray[np.int32]
+    """[S]: the iteration by which the learner held NaN or infinity; -1 while it does not."""
+    is_active: NDArray[np.bool_]
+    """[S]: whether the seed goes on: it neither diverged nor reached the target return."""
+
+    @property
+    def is_finite(self) -> NDArray[np.bool_]:
+        """[S]: whether the learner holds neither NaN nor infinity."""
+        return self.diverged_at < 0
+
+    @property
+    def curve(self) -> str:
+        """The metric to show first."""
+        return curve_name(list(self.metrics))
+
+    def measured(self, seed: int | None = None) -> dict[str, float]:
+        """What was measured for one seed, or the means over the seeds that did not diverge; nothing is NaN."""
+        found = {
+            name: mean_of(values[self.is_finite]) if seed is None else float(values[seed])
+            for name, values in self.metrics.items()
+        }
+        return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def curve_name(metrics: Iterable[str]) -> str:
+    """The metric to show and to draw: the episodes' return, or the first where an algorithm has none."""
+    names = list(metrics)
+    return "episode_return" if "episode_return" in names else names[0]
+
+
+def mean_of(values: NDArray[np.float32]) -> float:
+    """The mean of what was measured; NaN where nothing was."""
+    measured = values[np.isfinite(values)]
+    return float(measured.mean()) if measured.size else np.nan
+
+
+def stream_names(num_seeds: int) -> dict[int | None, str]:
+    """Seed -> the name of its stream; None is the mean over all."""
+    return {None: "mean"} | {seed: f"seed_{seed}" for seed in range(num_seeds)}

@@ -1,0 +1,30 @@
+"""TensorBoard's event files, in `tensorboard/` of the run folder: `tensorboard --logdir RUN/tensorboard`."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jaxrl.engine.reporting.report import Report, stream_names
+
+
+@contextlib.contextmanager
+def streams(folder: Path, num_seeds: int, first_step: int) -> Iterator[Callable[[Report], None]]:
+    """A line for the mean over seeds (`tensorboard/mean`), and one for each of `num_seeds` (`tensorboard/seed_0`)."""
+    from tensorboardX import SummaryWriter  # an extra
+
+    # A purge step tells the reader to forget what an earlier process wrote from there on.
+    writers = {
+        seed: SummaryWriter(str(folder / "tensorboard" / name), purge_step=first_step or None)
+        for seed, name in stream_names(num_seeds).items()
+    }
+
+    def log(report: Report) -> None:
+        for seed, writer in writers.items():
+            for name, value in report.measured(seed).items():
+                writer.add_scalar(name, value, report.steps)
+
+    try:
+        yield log
+    finally:
+        for writer in writers.values():
+            writer.close()

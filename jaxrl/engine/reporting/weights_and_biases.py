@@ -1,0 +1,46 @@
+"""Weights & Biases, whose own settings decide where it sends what: WANDB_MODE=offline, WANDB_PROJECT, WANDB_ENTITY."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jaxrl.engine import run_folder
+from jaxrl.engine.reporting.report import Report, stream_names
+
+
+@contextlib.contextmanager
+def streams(folder: Path, num_seeds: int, label: str) -> Iterator[Callable[[Report], None]]:
+    """A run for the mean over seeds, and one for each of `num_seeds`, in one group; a resumed run goes on with its own.
+
+    Offline files are in `wandb/` of the run folder, for `wandb sync`.
+    """
+    import wandb  # an extra
+
+    # The settings hold the moment of the beginning: no other run has the same.
+    unique = hashlib.sha256((folder / run_folder.SETTINGS).read_bytes()).hexdigest()[:12]
+    runs = {
+        seed: wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "jaxrl"),
+            dir=folder,
+            group=folder.name,
+            name=f"{label}, {name}",
+            id=f"{unique}-{name}",
+            config=run_folder.read_settings(folder),
+            resume="allow",
+            reinit="create_new",
+            settings=wandb.Settings(console="off"),
+        )
+        for seed, name in stream_names(num_seeds).items()
+    }
+
+    def log(report: Report) -> None:
+        for seed, run in runs.items():
+            run.log(report.measured(seed), step=report.steps)
+
+    try:
+        yield log
+    finally:
+        for run in runs.values():
+            run.finish()

@@ -1,0 +1,116 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from drift import DRIFT
+
+import jaxrl
+from jaxrl.engine.host_loop import prepare
+from jaxrl.engine.run import run
+from jaxrl.memory import tree_bytes
+
+SEEDS = 4
+OPTIONS = {"seeds": SEEDS, "num_reports": 7, "eval_episodes": 2}
+START = np.asarray(run(DRIFT, **OPTIONS).state.learner.twin)  # of each weight, which then grows by 0.5 an iteration
+
+
+def iterations_until(weight):
+    """[S]: the first iteration after which a seed's weight is at least `weight`."""
+    return np.maximum(np.ceil((weight - START) / 0.5), 1).astype(int)
+
+
+def test_a_seed_that_reaches_the_target_trains_no_further():
+    target = 4 * float(np.median(START) + 1.6)  # the return is 4 times the weight
+    result = run(DRIFT, **OPTIONS, eval_every=1, target_return=target)
+    expected = iterations_until(target / 4)
+    assert 1 == expected.min() < expected.max() < 7
+    assert result.stopped == dict(enumerate(expected.tolist()))
+    np.testing.assert_allclose(result.state.learner.weight, START + 0.5 * expected, rtol=1e-6)
+    assert result.iteration == expected.max()
+    assert f"4 of 4 seeds at the target return, after 10 to {10 * expected.max()} steps" in str(result)
+
+
+def test_those_that_go_on_are_not_touched_by_those_that_stop():
+    target = 4 * float(START.max() + 1.6)  # one seed stops in the middle, others go on to the end
+    result = run(DRIFT, **OPTIONS, eval_every=1, target_return=target)
+    whole = run(DRIFT, **OPTIONS, eval_every=1)
+    going_on = np.array([seed for seed in range(SEEDS) if seed not in result.stopped])
+    assert 0 < len(going_on) < SEEDS
+    assert result.iteration == 7
+    for name, values in result.metrics.items():
+        np.testing.assert_array_equal(values[going_on], whole.metrics[name][going_on], err_msg=name)
+    np.testing.assert_array_equal(result.state.learner.weight[going_on], whole.state.learner.weight[going_on])
+
+
+def test_the_metrics_of_a_stopped_seed_stay_as_they_were():
+    target = 4 * float(START.max() + 0.6)
+    result = run(DRIFT, **OPTIONS, eval_every=1, target_return=target)
+    best = int(START.argmax())
+    where = result.stopped[best] - 1
+    assert where < 6
+    np.testing.assert_array_equal(result.metrics["loss"][best, where:], result.metrics["loss"][best, where])
+    np.testing.assert_allclose(
+        result.metrics["evaluation_return"][best, where:], 4 * result.state.learner.weight[best], rtol=1e-6
+    )
+
+
+def test_without_evaluations_the_episodes_of_the_training_count():
+    target = 4 * float(START.max() + 0.1)
+    result = run(DRIFT, **OPTIONS, target_return=target)
+    # Episodes end in every second iteration; in the others nothing was measured.
+    expected = 2 * np.ceil(iterations_until(target / 4) / 2).astype(int)
+    assert result.stopped == {seed: int(at) for seed, at in enumerate(expected) if at <= 7}
+    assert result.stopped[int(START.argmax())] == 2
+
+
+def test_evaluations_come_after_every_so_many_reports():
+    result = run(DRIFT, **OPTIONS, eval_every=3)
+    measured = np.isfinite(result.metrics["evaluation_return"])
+    assert (measured == [False, False, True, False, False, True, False]).all()
+    np.testing.assert_allclose(result.metrics["evaluation_return"][:, 5], 4 * (START + 3.0), rtol=1e-6)
+
+
+def test_evaluations_change_nothing_of_the_training():
+    evaluated, plain = run(DRIFT, **OPTIONS, eval_every=2), run(DRIFT, **OPTIONS)
+    for name, values in plain.metrics.items():
+        np.testing.assert_array_equal(values, evaluated.metrics[name])
+    np.testing.assert_array_equal(plain.evaluation.returns, evaluated.evaluation.returns)
+
+
+@pytest.mark.parametrize("num_reports", [7, 2])
+def test_a_seed_that_diverges_is_named_with_its_iteration_and_frozen(num_reports):
+    broken = dataclasses.replace(DRIFT, breaks_at=3)
+    result = run(broken, **OPTIONS | {"num_reports": num_reports})
+    expected = np.flatnonzero(START < 0)
+    assert 0 < len(expected) < SEEDS
+    assert result.diverged == dict.fromkeys(expected.tolist(), 3)
+    assert result.stopped == {}
+    end_of_stretch = 3
+    np.testing.assert_allclose(result.state.learner.weight[expected], START[expected] + 0.5 * end_of_stretch, rtol=1e-6)
+    others = np.flatnonzero(START >= 0)
+    np.testing.assert_allclose(result.state.learner.weight[others], START[others] + 3.5, rtol=1e-6)
+
+
+def test_freezing_copies_no_replay():
+    agent = jaxrl.DQN("CartPole-v1", replay_capacity=200_000, hidden_sizes=(8,), total_steps=2_000)
+    prepared = prepare(agent, jax.random.split(jax.random.key(0), 2), None)
+    replay = tree_bytes(prepared.states.replay)
+    assert replay > 10_000_000
+    analysis = prepared.program.memory_analysis()
+    assert analysis.temp_size_in_bytes < replay / 10
+    assert analysis.alias_size_in_bytes >= replay
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"eval_every": 0}, "eval_every must be a whole number of at least 1, got 0"),
+        ({"eval_every": 1, "eval_episodes": 0}, "eval_every plays eval_episodes greedy episodes each time, got 0"),
+        ({"target_return": "high"}, "target_return must be None or a return, got 'high'"),
+        ({"target_return": float("nan")}, "target_return must be None or a return, got nan"),
+    ],
+)
+def test_wrong_options_are_refused_in_a_sentence(options, sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence.replace("got 0", "got (eval_episodes=)?0")):
+        run(DRIFT, **OPTIONS | options)
