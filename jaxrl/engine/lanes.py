@@ -98,9 +98,8 @@ def check_fit(policy: Policy, lanes: Lanes, obs: Any) -> None:
             "that it shows what the policy was trained on."
         ) from None
     wanted, given = lanes.single_action_space, _action_space(policy)
-    fits = getattr(action, "shape", None) == (lanes.num_envs, *(wanted.shape or ())) and np.issubdtype(
-        action.dtype, np.integer
-    ) == np.issubdtype(wanted.dtype, np.integer)
+    has_shape = getattr(action, "shape", None) == (lanes.num_envs, *(wanted.shape or ()))
+    fits = has_shape and np.issubdtype(action.dtype, np.integer) == np.issubdtype(wanted.dtype, np.integer)
     if not fits or (given is not None and _counts(given) != _counts(wanted)):
         raise ValueError(
             f"The environment takes the actions {wanted}, and the policy gives {given or action}; wrap the environment "
@@ -112,7 +111,7 @@ def action_for(space: Any, action: Any) -> Any:
     """The policy's actions as Gymnasium wants them: in the bounds of a Box, from the start of a discrete space."""
     if np.issubdtype(space.dtype, np.floating):
         return np.clip(action, space.low, space.high).astype(space.dtype)
-    return np.asarray(action).astype(space.dtype) + space.start
+    return np.asarray(action).astype(space.dtype) + getattr(space, "start", 0)
 
 
 def _check_shape(mean: Any, obs: Any) -> None:
