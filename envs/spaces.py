@@ -197,7 +197,7 @@ Space: TypeAlias = Discrete | MultiDiscrete | Box | Dict | Tuple
 def clip(space: Space, action: Any) -> Any:
     """Bring `action` (any leading axes) into the bounds of every Box; other spaces pass through."""
     if isinstance(space, Box):
-        return jnp.clip(action, *(jnp.broadcast_to(bound, jnp.shape(action)) for bound in (space.low, space.high)))
+        return jnp.clip(action, *(jnp.broadcast_to(bound, np.shape(action)) for bound in (space.low, space.high)))
     if isinstance(space, Dict):
         return {name: clip(entry, action[name]) for name, entry in space.entries}
     if isinstance(space, Tuple):

@@ -32,6 +32,7 @@ from jaxrl.algorithms.value_based.rainbow import Rainbow as Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN as RecurrentPQN
 from jaxrl.engine.evaluate import Episodes as Episodes
 from jaxrl.engine.evaluate import evaluate as evaluate
+from jaxrl.engine.play import play as play
 from jaxrl.engine.resume import resume as resume
 from jaxrl.engine.run import Run as Run
 from jaxrl.engine.run import load_policy as load_policy
@@ -43,5 +44,6 @@ from jaxrl.envs.adapters.to_gymnax import to_gymnax as to_gymnax
 from jaxrl.envs.check import check_env as check_env
 from jaxrl.envs.registry import make as make
 from jaxrl.envs.registry import register as register
+from jaxrl.export.policy import export_policy as export_policy
 
 __version__ = "0.1.0"

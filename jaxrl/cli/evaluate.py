@@ -7,16 +7,21 @@ import numpy as np
 from jaxrl.analysis.statistics import bootstrap_interval
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.engine.load import evaluate_saved
+from jaxrl.engine.play import play_saved
 from jaxrl.engine.record import incomplete, return_with_interval
 from jaxrl.pytree import unknown_name
 
 HELP = """\
-jaxrl evaluate RUN [episodes=128] [seed=0]
+jaxrl evaluate RUN [episodes=128] [seed=0] [gymnasium=true]
 
 Plays greedy episodes with the saved policy of every seed of the run folder RUN, and prints the mean return over seeds
 with its 95 % bootstrap interval. Nothing in the folder changes. `seed` is that of the evaluation.
 
+  gymnasium=true   play in the Gymnasium environment of the same name, with Gymnasium's own rules and settings
+  gymnasium=NAME   play in that one; package:NAME imports the package first, for it to register the name
+
   jaxrl evaluate runs/ppo-CartPole-v1-20250101-120000 episodes=1000
+  jaxrl evaluate runs/ppo-CartPole-v1-20250101-120000 gymnasium=true
 """
 
 
@@ -31,18 +36,25 @@ def evaluate(arguments: Sequence[str]) -> int:
         if word.startswith("-"):
             raise UsageError(f"There is no option '{word}'; see jaxrl evaluate --help.")
     folder, *words = arguments
-    numbers = {"episodes": 128, "seed": 0}
+    numbers, gymnasium = {"episodes": 128, "seed": 0}, "false"
     for word in words:
         name, _, value = word.partition("=")
+        if name == "gymnasium":
+            gymnasium = value
+            continue
         if name not in numbers:
-            raise UsageError(unknown_name("There is no setting", name, list(numbers)))
+            raise UsageError(unknown_name("There is no setting", name, [*numbers, "gymnasium"]))
         if not value.isdecimal() or (name == "episodes" and int(value) == 0):
             raise UsageError(
                 f"{name} must be a whole number of at least {1 if name == 'episodes' else 0}, got '{value}'."
             )
         numbers[name] = int(value)
     with as_usage_error():
-        episodes = evaluate_saved(folder, num_episodes=numbers["episodes"], seed=numbers["seed"])
+        if gymnasium == "false":
+            episodes = evaluate_saved(folder, num_episodes=numbers["episodes"], seed=numbers["seed"])
+        else:
+            env = None if gymnasium == "true" else gymnasium
+            episodes = play_saved(folder, env, num_episodes=numbers["episodes"], seed=numbers["seed"])
     returns = np.asarray(episodes.returns, np.float64).mean(axis=1)
     finite = returns[np.isfinite(returns)]
     if finite.size:

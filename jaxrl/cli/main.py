@@ -16,6 +16,7 @@ jaxrl: reinforcement learning in JAX.
   jaxrl train -m algorithm=ppo,a2c       several runs, one after another
   jaxrl resume RUN                       go on with a run that was stopped
   jaxrl evaluate RUN                     play with the policies of a run folder
+  jaxrl export RUN                       write a policy for use without jaxrl
   jaxrl plot RUN RUN output=curves.svg   draw run folders into one picture
   jaxrl compare RUN RUN                  a table of run folders with intervals
   jaxrl list                             algorithms and environments
@@ -43,6 +44,12 @@ def _evaluate(arguments: Sequence[str]) -> int:
     return evaluate(arguments)
 
 
+def _export(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.export import export
+
+    return export(arguments)
+
+
 def _plot(arguments: Sequence[str]) -> int:
     from jaxrl.cli.plot import plot
 
@@ -65,6 +72,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "train": _train,
     "resume": _resume,
     "evaluate": _evaluate,
+    "export": _export,
     "plot": _plot,
     "compare": _compare,
     "list": _list,

@@ -204,12 +204,16 @@ def patches(image: jax.Array, kernel_size: int, stride: int) -> jax.Array:
     """
     height = (image.shape[-3] - kernel_size) // stride + 1
     width = (image.shape[-2] - kernel_size) // stride + 1
-    shifted = [
-        image[..., row : row + stride * height : stride, column : column + stride * width : stride, :]
-        for row in range(kernel_size)
-        for column in range(kernel_size)
-    ]
-    return jnp.concatenate(shifted, axis=-1)
+    leading = image.shape[:-3]
+    strides = (1,) * len(leading) + (stride, stride, 1)
+
+    def shifted(row: int, column: int) -> jax.Array:
+        ends = (*leading, row + stride * (height - 1) + 1, column + stride * (width - 1) + 1, image.shape[-1])
+        # Not image[...], which is a gather where the size of the batch is not known.
+        return jax.lax.slice(image, (0,) * len(leading) + (row, column, 0), ends, strides)
+
+    shifts = [shifted(row, column) for row in range(kernel_size) for column in range(kernel_size)]
+    return jnp.concatenate(shifts, axis=-1)
 
 
 def _convolutions_for(image: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.engine import run_folder
@@ -32,16 +33,21 @@ def load_policy(
     folder = Path(directory)
     policies = load_policies(folder, greedy=greedy, algorithm=algorithm)
     if seed == "best":
-        returns = run_folder.read_returns(folder)
-        if not returns:
-            raise ValueError(f"The run in '{folder}' has no evaluated seed; name a seed by its number.")
-        seed, _ = max(returns.items(), key=lambda item: np.nan_to_num(item[1], nan=-np.inf))
+        seed = best_seed(folder)
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed must be a number or 'best', got {seed!r}.")
     num_seeds = len(jax.tree.leaves(policies)[0])
     if not 0 <= seed < num_seeds:
         raise IndexError(f"The run in '{folder}' has the seeds 0 to {num_seeds - 1}, got seed {seed}.")
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[seed]), policies)
+
+
+def best_seed(directory: str | os.PathLike[str]) -> int:
+    """The seed whose final evaluation has the highest mean return; ValueError or FileNotFoundError without one."""
+    returns = run_folder.read_returns(Path(directory))
+    if not returns:
+        raise ValueError(f"The run in '{directory}' has no evaluated seed; name a seed by its number.")
+    return max(returns, key=lambda seed: np.nan_to_num(returns[seed], nan=-np.inf))
 
 
 def load_policies(
@@ -90,6 +96,10 @@ def evaluate_saved(
 
     with disk_cache():
         episodes = jax.device_get(jax.jit(jax.vmap(play))(keys, policies))
+    return dataclasses.replace(episodes, returns=np.where(is_finite(policies)[:, None], episodes.returns, np.nan))
+
+
+def is_finite(policies: Any) -> NDArray[np.bool_]:
+    """[S]: whether every number of a policy is, for policies with leaves [S, ...]."""
     numbers = [leaf for leaf in jax.tree.leaves(policies) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    is_finite = [all(np.isfinite(leaf[each]).all() for leaf in numbers) for each in range(len(keys))]
-    return dataclasses.replace(episodes, returns=np.where(np.asarray(is_finite)[:, None], episodes.returns, np.nan))
+    return np.array([all(np.isfinite(leaf[seed]).all() for leaf in numbers) for seed in range(len(numbers[0]))])

@@ -36,7 +36,14 @@ def test_help_shows_every_command_with_an_example(capsys):
     for words in ([], ["--help"], ["help"]):
         assert main(words) == 0
         text = capsys.readouterr().out
-        for command in ("jaxrl train ", "jaxrl evaluate ", "jaxrl plot ", "jaxrl compare ", "jaxrl list "):
+        for command in (
+            "jaxrl train ",
+            "jaxrl evaluate ",
+            "jaxrl export ",
+            "jaxrl plot ",
+            "jaxrl compare ",
+            "jaxrl list ",
+        ):
             assert command in text
 
 
