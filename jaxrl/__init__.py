@@ -32,6 +32,7 @@ from jaxrl.algorithms.value_based.rainbow import Rainbow as Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN as RecurrentPQN
 from jaxrl.engine.evaluate import Episodes as Episodes
 from jaxrl.engine.evaluate import evaluate as evaluate
+from jaxrl.engine.recording import record as record
 from jaxrl.engine.resume import resume as resume
 from jaxrl.engine.run import Run as Run
 from jaxrl.engine.run import load_policy as load_policy

@@ -34,8 +34,9 @@ Piece = Callable[[int, int], Shape]
 """What lies in a cell, by its row and column."""
 
 
-def board(num_rows: int, num_columns: int, shapes: Iterable[Shape], background: Color = NIGHT) -> Picture:
-    """A picture of cells, all of them inside; rows go down, and a cell is one unit wide."""
+def board(size: tuple[int, ...], shapes: Iterable[Shape], background: Color = NIGHT) -> Picture:
+    """A picture of `size` (rows, columns, ...) cells; rows go down, and a cell is one unit wide."""
+    num_rows, num_columns = size[:2]
     cell = 2 * max(1, SIZE // (2 * max(num_rows, num_columns)))  # even, as videos want it
     height = num_rows * cell
     return Sheet(num_columns * cell, height, cell, (0, height)).paint(shapes, background)
@@ -96,7 +97,7 @@ def minatar(layers: Iterable[tuple[int, Piece]], background: Color) -> Callable[
     def draw(rules: Any, params: Any, state: Any) -> Picture:
         image = np.asarray(_image(rules, params, state))
         shapes = [shape for channel, piece in layers for shape in filled(image[..., channel], piece)]
-        return board(*image.shape[:2], shapes, background)
+        return board(image.shape, shapes, background)
 
     return draw
 
@@ -111,7 +112,7 @@ def catch(rules: Any, params: Any, state: Any) -> Picture:
     """The ball that falls, and the paddle."""
     ball, paddle = (int(state.ball_y), int(state.ball_x)), (int(state.paddle_y), int(state.paddle_x))
     shapes = [square(GOLD, 0.06)(*paddle), dot(WHITE)(*ball)]
-    return board(rules.env.rows, rules.env.columns, shapes)
+    return board((rules.env.rows, rules.env.columns), shapes)
 
 
 def deep_sea(rules: Any, params: Any, state: Any) -> Picture:
@@ -119,7 +120,7 @@ def deep_sea(rules: Any, params: Any, state: Any) -> Picture:
     size, row, column = rules.env.size, int(state.row), int(state.column)
     reachable = [square((34, 72, 112))(r, c) for r in range(size) for c in range(r + 1)]
     diver = dot(WHITE)(min(row, size - 1), min(column, size - 1))
-    return board(size, size, [*reachable, square(GOLD, 0.15)(size - 1, size - 1), diver], WATER)
+    return board((size, size), [*reachable, square(GOLD, 0.15)(size - 1, size - 1), diver], WATER)
 
 
 def maze(rules: Any, params: Any, state: Any) -> Picture:
@@ -127,7 +128,7 @@ def maze(rules: Any, params: Any, state: Any) -> Picture:
     walls = np.asarray(rules.env.occupied_map)
     (row, column), (goal_row, goal_column) = np.asarray(state.pos), np.asarray(state.goal)
     shapes = [*filled(walls, square(INK, 0)), square(GREEN, 0.1)(int(goal_row), int(goal_column))]
-    return board(*walls.shape, [*shapes, dot(RED)(int(row), int(column))], PAPER)
+    return board(walls.shape, [*shapes, dot(RED)(int(row), int(column))], PAPER)
 
 
 def frozen_lake(rules: Any, params: Any, state: Any) -> Picture:
@@ -135,7 +136,7 @@ def frozen_lake(rules: Any, params: Any, state: Any) -> Picture:
     tiles, (row, column) = np.asarray(rules.env.desc), divmod(int(state.position), rules.env.ncol)
     kinds = ((0, PALE), (1, (205, 224, 236)), (2, (47, 84, 122)), (3, GREEN))  # start, ice, hole, goal
     shapes = [shape for kind, color in kinds for shape in filled(tiles == kind, square(color))]
-    return board(*tiles.shape, [*shapes, dot(RED)(row, column)], GREY)
+    return board(tiles.shape, [*shapes, dot(RED)(row, column)], GREY)
 
 
 def pong(rules: Any, params: Any, state: Any) -> Picture:
@@ -143,7 +144,7 @@ def pong(rules: Any, params: Any, state: Any) -> Picture:
     image = np.asarray(_image(rules, params, state))
     layers = ((2, dot((62, 66, 84))), (0, square(VIOLET, 0)), (1, dot(WHITE, 0.5)))
     shapes = [shape for channel, piece in layers for shape in filled(image[..., channel], piece)]
-    return board(*image.shape[:2], shapes)
+    return board(image.shape, shapes)
 
 
 def memory_chain(rules: Any, params: Any, state: Any) -> Picture:
@@ -151,7 +152,7 @@ def memory_chain(rules: Any, params: Any, state: Any) -> Picture:
     length, time = int(params.memory_length), int(state.time)
     bit = square(GOLD if int(np.asarray(state.context)[int(state.query)]) else BLUE)
     path = [square(PALE)(1, column) for column in range(length + 1)]
-    return board(3, length + 1, [*path, bit(1, 0), dot(INK)(1, min(time, length))], PAPER)
+    return board((3, length + 1), [*path, bit(1, 0), dot(INK)(1, min(time, length))], PAPER)
 
 
 def umbrella_chain(rules: Any, params: Any, state: Any) -> Picture:
@@ -159,4 +160,4 @@ def umbrella_chain(rules: Any, params: Any, state: Any) -> Picture:
     length, time = int(params.chain_length), int(state.time)
     path = [square(PALE)(1, column) for column in range(length + 1)]
     weather = square(BLUE if int(state.need_umbrella) else GOLD, 0.2)(0, length)
-    return board(3, length + 1, [*path, weather, dot(BLUE if int(state.has_umbrella) else GOLD)(1, time)], PAPER)
+    return board((3, length + 1), [*path, weather, dot(BLUE if int(state.has_umbrella) else GOLD)(1, time)], PAPER)

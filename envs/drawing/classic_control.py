@@ -75,7 +75,7 @@ def pendulum(rules: Any, params: Any, state: Any) -> Picture:
 
 
 def _torque(torque: float, radius: float) -> list[Shape]:
-    """An arrow of up to half a turn, counter-clockwise where `torque` (a share of the most there can be) is positive."""
+    """An arrow of up to half a turn, as far as `torque` is of the most; counter-clockwise where it is positive."""
     if abs(torque) < 0.02:
         return []
     start = math.pi / 2 - torque * math.pi / 2  # in the middle stands the upper side

@@ -1,5 +1,6 @@
 """Points in a plane: gymnax's robots and swimmers, and the probes."""
 
+import itertools
 import math
 from typing import Any
 
@@ -23,7 +24,7 @@ def reacher(rules: Any, params: Any, state: Any) -> Picture:
     """The arm, each of its links one unit long with an angle of its own, and the goal."""
     angles = np.asarray(state.angles)
     joints = np.concatenate([np.zeros((1, 2)), np.cumsum(np.stack([np.cos(angles), np.sin(angles)], -1), 0)])
-    links = [rod(tuple(a), tuple(b), 0.12, TEAL) for a, b in zip(joints[:-1], joints[1:], strict=True)]
+    links = [rod(tuple(a), tuple(b), 0.12, TEAL) for a, b in itertools.pairwise(joints)]
     shapes = [Disc(tuple(np.asarray(state.goal_xy)), 0.12, GREEN), *(shape for link in links for shape in link)]
     num_links = len(angles)
     return Sheet(400, 400, 200 / (num_links + 0.3), (200, 200)).paint([*shapes, Disc((0, 0), 0.08, INK)])
