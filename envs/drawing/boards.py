@@ -1,7 +1,7 @@
 """Worlds of rows and columns: MinAtar, and the small ones of bsuite and gymnax."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -59,7 +59,7 @@ def bar(color: Color) -> Piece:
 
 def brick(row: int, column: int) -> Shape:
     """A brick, whose color tells its row."""
-    return square((ORANGE, GOLD, RED)[row % 3])(row, column)
+    return square((GOLD, RED, ORANGE)[row % 3])(row, column)
 
 
 def filled(where: Any, piece: Piece) -> list[Shape]:
@@ -87,19 +87,26 @@ SEAQUEST = (
     (7, square(SKY, 0.25)),
     (8, dot(WHITE, 0.2)),
 )
+PONG = ((2, dot((62, 66, 84))), (0, square(VIOLET, 0.05)), (1, dot(WHITE, 0.47)))
 """(channel, what it is drawn as), from the back to the front; trails say where something comes from."""
 
 
-def minatar(layers: Iterable[tuple[int, Piece]], background: Color) -> Callable[[Any, Any, Any], Picture]:
+Layers = Sequence[tuple[int, Piece]]
+
+
+def minatar(layers: Layers, background: Color) -> Callable[[Any, Any, Any], Picture]:
     """The drawer of a MinAtar game: the channels of its image as pieces on a board."""
-    layers = tuple(layers)
 
     def draw(rules: Any, params: Any, state: Any) -> Picture:
-        image = np.asarray(_image(rules, params, state))
-        shapes = [shape for channel, piece in layers for shape in filled(image[..., channel], piece)]
-        return board(image.shape, shapes, background)
+        return layered(np.asarray(_image(rules, params, state)), layers, background)
 
     return draw
+
+
+def layered(image: Any, layers: Layers, background: Color = NIGHT) -> Picture:
+    """The channels of `image` [rows, columns, channels] that `layers` name, later ones over earlier ones."""
+    shapes = [shape for channel, piece in layers for shape in filled(image[..., channel], piece)]
+    return board(image.shape, shapes, background)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -141,10 +148,7 @@ def frozen_lake(rules: Any, params: Any, state: Any) -> Picture:
 
 def pong(rules: Any, params: Any, state: Any) -> Picture:
     """The paddles at both sides, the ball, and where it was."""
-    image = np.asarray(_image(rules, params, state))
-    layers = ((2, dot((62, 66, 84))), (0, square(VIOLET, 0)), (1, dot(WHITE, 0.5)))
-    shapes = [shape for channel, piece in layers for shape in filled(image[..., channel], piece)]
-    return board(image.shape, shapes)
+    return layered(np.asarray(_image(rules, params, state)), PONG)
 
 
 def memory_chain(rules: Any, params: Any, state: Any) -> Picture:

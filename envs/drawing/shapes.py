@@ -18,7 +18,7 @@ PAPER, INK, GREY, PALE = (250, 250, 247), (38, 50, 56), (144, 158, 166), (222, 2
 BLUE, RED, GREEN, GOLD = (62, 107, 166), (205, 76, 76), (76, 153, 103), (235, 178, 62)
 WOOD, TEAL, VIOLET, ORANGE = (202, 152, 101), (74, 160, 168), (129, 132, 203), (226, 127, 65)
 
-_ENLARGED = 3
+_ENLARGED = 4
 """How many times larger a picture is drawn."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from jaxrl.cli.arguments import runs_and_settings
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.engine.record import count
+from jaxrl.engine.recording import MAX_STEPS
 from jaxrl.engine.run_videos import Video, record_saved
 
 HELP = """\
@@ -39,7 +40,7 @@ def record(arguments: Sequence[str]) -> int:
             ("best", "median") if seed is None else (int(seed) if seed.isdecimal() else seed,),
             output=settings.get("output"),
             episode=_number(settings, "episode", 0, 0),
-            max_steps=_number(settings, "steps", 1_000, 1),
+            max_steps=_number(settings, "steps", MAX_STEPS, 1),
             gymnasium={"false": None, "true": run.environment}.get(gymnasium, gymnasium),
         )
     for video in videos:

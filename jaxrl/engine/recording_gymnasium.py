@@ -1,5 +1,6 @@
 """A film of a policy in an environment of Gymnasium, with Gymnasium's own pictures."""
 
+import os
 from typing import Any
 
 import jax
@@ -40,6 +41,9 @@ def _make(name: str) -> Any:
         import gymnasium
     except ImportError:
         raise RuntimeError("gymnasium= needs Gymnasium: pip install gymnasium.") from None
+    os.environ.setdefault(
+        "SDL_AUDIODRIVER", "dummy"
+    )  # pygame looks for loudspeakers, and complains where there are none
     try:
         return gymnasium.make(name, render_mode="rgb_array")
     except gymnasium.error.DependencyNotInstalled as error:

@@ -15,6 +15,7 @@ from jaxrl.engine.load import load_algorithm, load_policy
 from jaxrl.engine.recording import MAX_STEPS, Episode, film_episode
 from jaxrl.engine.recording_gymnasium import film_in_gymnasium
 from jaxrl.engine.videos import write_gif, write_mp4
+from jaxrl.envs.drawing import drawer_of
 
 VIDEOS = "videos"
 
@@ -55,6 +56,9 @@ def record_saved(
     target = folder / VIDEOS if output is None else Path(output)
     if output is not None:
         _check_free(target, list(numbers))
+    if gymnasium is None:
+        drawer_of(env)  # refuses what cannot be drawn before a folder is made
+    _make_folder(target)
 
     def film(policy: Policy, title: str) -> Episode:
         if gymnasium is not None:
@@ -100,8 +104,15 @@ def _check_free(target: Path, names: Sequence[str]) -> None:
         raise FileExistsError(f"'{taken[0]}' exists, and nothing is overwritten there; choose another output=.")
 
 
+def _make_folder(target: Path) -> None:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(f"The directory '{target}' cannot be made ({reason}); choose another output=.") from None
+
+
 def _write(target: Path, name: str, seed: int, episode: Episode) -> Video:
-    target.mkdir(parents=True, exist_ok=True)
     gif, mp4 = target / f"{name}.gif", target / f"{name}.mp4"
     files, missing = {gif: write_gif(gif, episode.film)}, None
     try:
