@@ -1,9 +1,9 @@
 """What is filmed is what a plain loop over `env.step` plays; what is written is what was filmed."""
 
 import dataclasses
-import itertools
 import sys
 
+import av
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -64,15 +64,15 @@ def played(policy, env, key):
     reset_key, play_key = jax.random.split(key)
     state, obs = env.reset(jax.random.split(reset_key, 1)[0])
     states, rewards, memory = [state], [], policy.initial_memory((1,))
-    for number in itertools.count():
-        act_key, step_key = jax.random.split(jax.random.fold_in(play_key, number))
+    ended = False
+    while not ended:
+        act_key, step_key = jax.random.split(jax.random.fold_in(play_key, len(rewards)))
         action, memory = policy.act(act_key, obs[None], memory)
         state, timestep = env.step(jax.random.split(step_key, 1)[0], state, action[0])
         states.append(state)
         rewards.append(float(timestep.reward))
-        obs = timestep.obs
-        if timestep.terminated or timestep.truncated:
-            return states, rewards
+        obs, ended = timestep.obs, timestep.terminated | timestep.truncated
+    return states, rewards
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -150,7 +150,6 @@ def test_a_gif_keeps_the_speed_and_leaves_out_what_viewers_cannot_follow(film, t
 
 
 def test_an_mp4_decodes_to_the_film(film, tmp_path):
-    av = pytest.importorskip("av")
     assert write_mp4(tmp_path / "a.mp4", film) == 21
     with av.open(str(tmp_path / "a.mp4")) as container:
         stream = container.streams.video[0]
