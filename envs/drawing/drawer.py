@@ -42,6 +42,7 @@ GYMNAX: dict[str, tuple[Callable[[Any, Any, Any], Picture], float]] = {
     "DeepSea-bsuite": (boards.deep_sea, 4.0),
     "MemoryChain-bsuite": (boards.memory_chain, 2.0),
     "UmbrellaChain-bsuite": (boards.umbrella_chain, 4.0),
+    "DiscountingChain-v0": (points.discounting_chain, 10.0),  # gymnax's own name of the one of bsuite
     "FourRooms-misc": (boards.maze, 8.0),
     "FrozenLake-misc": (boards.frozen_lake, 4.0),
     "MetaMaze-misc": (boards.maze, 8.0),

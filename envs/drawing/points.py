@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .shapes import BLUE, GREEN, GREY, INK, PALE, RED, TEAL, Disc, Line, Picture, Sheet, rod
+from .shapes import BLUE, GOLD, GREEN, GREY, INK, PALE, RED, TEAL, Disc, Line, Picture, Sheet, rod
 
 
 def point_robot(rules: Any, params: Any, state: Any) -> Picture:
@@ -35,6 +35,17 @@ def swimmer(rules: Any, params: Any, state: Any) -> Picture:
     urchins = [Disc(tuple(urchin), 0.12, (222, 170, 170)) for urchin in np.asarray(state.urchin_xys)]
     goal, place = tuple(np.asarray(state.goal_xy)), tuple(np.asarray(state.xy))
     return Sheet(400, 400, 200 / 1.4, (200, 200)).paint([*urchins, Disc(goal, 0.1, GREEN), Disc(place, 0.07, BLUE)])
+
+
+def discounting_chain(rules: Any, params: Any, state: Any) -> Picture:
+    """The way to the right, the places where the chains pay, each once, that of the chosen one, and the mark."""
+    length, chosen = int(params.max_steps_in_episode), int(state.context)
+    prizes = [
+        Disc((float(time), 0), 0.03 * length, GOLD if chain == chosen else GREY)
+        for chain, time in enumerate(np.asarray(params.reward_timestep))
+    ]
+    path, mark = Line([(0, 0), (length, 0)], 4, PALE), Disc((float(state.time), 0), 0.015 * length, INK)
+    return Sheet(400, 120, 360 / length, (20, 60)).paint([path, *prizes, mark])
 
 
 def probe(env: Any, state: Any) -> Picture:

@@ -1,6 +1,7 @@
 """A film of a policy in an environment of Gymnasium, with Gymnasium's own pictures."""
 
 import os
+import zlib
 from typing import Any
 
 import jax
@@ -26,11 +27,13 @@ def film_in_gymnasium(
     try:
         _check_spaces(world, name, env)
         pictures, rewards, completed = _play(policy, world, seed, max_steps)
+        shape = _picture(world).shape
     finally:
         world.close()
 
     def frame(number: int) -> NDArray[np.uint8]:
-        return captioned(pictures[number], title, caption(number, rewards))
+        picture = np.frombuffer(zlib.decompress(pictures[number]), np.uint8).reshape(shape)
+        return captioned(picture, title, caption(number, rewards))
 
     rate = float(world.metadata.get("render_fps") or FRAME_RATE)
     return Episode(Film(frame, len(pictures), rate), np.asarray(rewards, np.float32), completed)
@@ -67,16 +70,16 @@ def _check_spaces(world: Any, name: str, env: Any) -> None:
         )
 
 
-def _play(policy: Policy, world: Any, seed: int, max_steps: int) -> tuple[list[NDArray[np.uint8]], list[float], bool]:
-    """Pictures [L + 1], rewards [L] and whether the episode ended."""
+def _play(policy: Policy, world: Any, seed: int, max_steps: int) -> tuple[list[bytes], list[float], bool]:
+    """Pictures [L + 1], packed because together they can fill a memory, rewards [L] and whether the episode ended."""
     obs, _ = world.reset(seed=seed)
-    pictures, rewards, memory = [_picture(world)], [], policy.initial_memory((1,))
+    pictures, rewards, memory = [_packed(world)], [], policy.initial_memory((1,))
     for act_key in jax.random.split(jax.random.key(seed), max_steps):
         action, memory = _act(policy, act_key, jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], obs), memory)
         action = np.asarray(action)[0]
         obs, reward, terminated, truncated, _ = world.step(action.item() if action.ndim == 0 else action)
         rewards.append(float(reward))
-        pictures.append(_picture(world))
+        pictures.append(_packed(world))
         if terminated or truncated:
             return pictures, rewards, True
     return pictures, rewards, False
@@ -85,6 +88,10 @@ def _play(policy: Policy, world: Any, seed: int, max_steps: int) -> tuple[list[N
 @jax.jit
 def _act(policy: Policy, key: jax.Array, obs: Any, memory: Any) -> tuple[Any, Any]:
     return policy.act(key, obs, memory)
+
+
+def _packed(world: Any) -> bytes:
+    return zlib.compress(_picture(world).tobytes(), level=1)
 
 
 def _picture(world: Any) -> NDArray[np.uint8]:
