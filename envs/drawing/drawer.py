@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from jaxrl.envs.probes import PROBES
 from jaxrl.envs.wrappers.action_repeat import ActionRepeat
 from jaxrl.envs.wrappers.frame_stack import FrameStack
@@ -68,7 +70,7 @@ def drawer_of(env: Any) -> Drawer:
     An environment of your own is drawn by its method `draw(state)`, at `frame_rate` steps per second if it has that.
     """
     if callable(getattr(env, "draw", None)):
-        return Drawer(env.draw, float(getattr(env, "frame_rate", FRAME_RATE)))
+        return Drawer(lambda state: _own_picture(env, state), float(getattr(env, "frame_rate", FRAME_RATE)))
     if isinstance(env, PROBES):
         return Drawer(lambda state: points.probe(env, state), 2.0)
     if hasattr(getattr(env, "rules", None), "env"):
@@ -81,6 +83,16 @@ def drawer_of(env: Any) -> Drawer:
     if isinstance(env, (FrameStack, StickyActions, TimeLimit)):
         return dataclasses.replace(inner, draw=lambda state: inner.draw(state.env_state))
     return inner
+
+
+def _own_picture(env: Any, state: Any) -> Picture:
+    picture = np.asarray(env.draw(state))
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise TypeError(
+            f"{type(env).__name__}.draw must return a picture, uint8 [height, width, 3], "
+            f"got {picture.dtype} {list(picture.shape)}."
+        )
+    return picture
 
 
 def _gymnax_drawer(env: Any) -> Drawer:

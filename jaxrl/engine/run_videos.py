@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.algorithm import Policy
 from jaxrl.engine import run_folder
@@ -52,7 +54,7 @@ def record_saved(
     folder = Path(directory)
     env = load_algorithm(folder).env
     numbers = _numbers(folder, seeds)
-    policies = {name: load_policy(folder, number) for name, number in numbers.items()}
+    policies = {name: _load_finite(folder, number) for name, number in numbers.items()}
     target = folder / VIDEOS if output is None else Path(output)
     if output is not None:
         _check_free(target, list(numbers))
@@ -96,6 +98,15 @@ def _numbers(folder: Path, seeds: Sequence[int | str]) -> dict[str, int]:
         if number not in numbers.values():
             numbers[name] = number
     return numbers
+
+
+def _load_finite(folder: Path, seed: int) -> Policy:
+    policy = load_policy(folder, seed)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(policy) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
+        raise ValueError(
+            f"Seed {seed} of the run in '{folder}' diverged: its policy holds NaN or infinity; name another."
+        )
+    return policy
 
 
 def _check_free(target: Path, names: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ NO_PYAV = 'MP4 needs PyAV: pip install "jaxrl[video]"; a GIF needs nothing more.
 GIF_RATE = 30.0
 """Pictures per second of a GIF at most: viewers do not follow faster ones."""
 
-_CAPTION_HEIGHT, _CAPTION_SIZE = 28, 13
+_CAPTION_HEIGHT, _CAPTION_SIZE, _LEAST_WIDTH = 28, 13, 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +36,11 @@ class Film:
 
 
 def captioned(picture: Picture, left: str, right: str) -> Picture:
-    """`picture` with a strip below it that says `left` and `right`."""
+    """`picture`, enlarged by a whole number where it is small, over a strip that says `left` and `right`."""
     from PIL import Image, ImageDraw, ImageFont
 
+    times = -(-_LEAST_WIDTH // picture.shape[1])
+    picture = picture.repeat(times, axis=0).repeat(times, axis=1)
     height, width = picture.shape[:2]
     image = Image.new("RGB", (width, height + _CAPTION_HEIGHT), (255, 255, 255))
     image.paste(Image.fromarray(picture))

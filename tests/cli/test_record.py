@@ -124,6 +124,20 @@ def test_two_runs_or_none_are_refused(trained, tmp_path, capsys):
     assert "jaxrl record takes one run folder, got 2." in capsys.readouterr().err
 
 
+def test_a_seed_that_diverged_is_not_played(trained, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("settings.yaml", "metrics.csv", "evaluation.csv"):
+        (broken / name).write_bytes((trained / name).read_bytes())
+    with np.load(trained / "policies.npz") as saved:
+        policies = {name: np.array(values) for name, values in saved.items()}
+    for values in policies.values():
+        values[3, ...] = np.nan
+    np.savez(broken / "policies.npz", **policies)
+    assert main(["record", str(broken), "seed=3"]) == 2
+    assert "diverged: its policy holds NaN or infinity; name another." in capsys.readouterr().err
+
+
 def test_what_cannot_be_drawn_leaves_no_folder(trained, capsys, monkeypatch):
     monkeypatch.setattr("jaxrl.envs.drawing.drawer.GYMNAX", {})
     settings = yaml.safe_load((trained / "settings.yaml").read_text())
@@ -136,6 +150,8 @@ def test_what_cannot_be_drawn_leaves_no_folder(trained, capsys, monkeypatch):
 def test_the_help_has_an_example(capsys):
     assert main(["record", "--help"]) == 0
     assert "jaxrl record runs/ppo-CartPole-v1-20250101-120000\n" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert "jaxrl record RUN " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("means", "ranked"), [([3.0, 9.0, 5.0], [1, 2, 0]), ([4.0, 4.0], [0, 1])])

@@ -107,6 +107,14 @@ def test_the_caption_counts_the_steps_and_the_return():
     assert (captioned(plain, "", "")[40:] == 255).all()
 
 
+def test_a_small_picture_is_enlarged():
+    small = np.arange(5 * 70 * 3, dtype=np.uint8).reshape(5, 70, 3)
+    large = captioned(small, "", "")
+    assert large.shape == (15 + 28, 210, 3)
+    np.testing.assert_array_equal(large[1:15:3, 1::3], small)
+    np.testing.assert_array_equal(large[2:15:3, 2::3], small)
+
+
 @pytest.fixture
 def film():
     """21 pictures of odd width, each another one."""

@@ -110,6 +110,16 @@ def test_an_environment_draws_itself():
 
 
 @pytest.mark.parametrize(
+    ("picture", "found"),
+    [(np.zeros((4, 6, 3)), r"float64 \[4, 6, 3\]"), (np.zeros((4, 6), np.uint8), r"uint8 \[4, 6\]")],
+)
+def test_an_own_picture_that_is_none_is_refused(picture, found, monkeypatch):
+    monkeypatch.setattr(Drawn, "draw", lambda self, state: picture)
+    with pytest.raises(TypeError, match=rf"^Drawn\.draw must return a picture, uint8 \[height, .*\], got {found}\.$"):
+        draw(Drawn(), 9)
+
+
+@pytest.mark.parametrize(
     ("env", "name"), [(Plain(), "Plain"), (jaxrl.make(Plain(), max_steps=3), "Plain"), ("SimpleBandit-bsuite",) * 2]
 )
 def test_what_cannot_be_drawn_is_said_in_a_sentence(env, name):
