@@ -3,6 +3,7 @@
 from . import spaces as spaces
 from . import wrappers as wrappers
 from .check import check_env as check_env
+from .drawing import draw as draw
 from .environment import Environment as Environment
 from .environment import TimeStep as TimeStep
 from .environment import reset_mode as reset_mode

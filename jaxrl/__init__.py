@@ -33,6 +33,7 @@ from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN as Recurrent
 from jaxrl.engine.evaluate import Episodes as Episodes
 from jaxrl.engine.evaluate import evaluate as evaluate
 from jaxrl.engine.play import play as play
+from jaxrl.engine.recording import record as record
 from jaxrl.engine.resume import resume as resume
 from jaxrl.engine.run import Run as Run
 from jaxrl.engine.run import load_policy as load_policy

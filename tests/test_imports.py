@@ -36,12 +36,13 @@ ALLOWED = {
     "jaxrl.__main__": ["jaxrl"],
 }
 
-# Of the environments, the parts that learn know the contract and the spaces, and how to make and batch one; never a
-# particular world.
-ENVIRONMENT_CONTRACT = ("environment", "spaces", "registry", "vector")
+# Of the environments, the parts that learn know the contract and the spaces, and how to make, batch and draw one; never
+# a particular world.
+ENVIRONMENT_CONTRACT = ("environment", "spaces", "registry", "vector", "drawing")
 
 # Imported where they are needed, so that `import jaxrl` stays near the cost of jax, flax and optax.
 HEAVY = ("gymnax", "gymnasium", "brax", "matplotlib", "hydra", "omegaconf", "distrax", "rich", "pandas", "scipy")
+HEAVY += ("PIL", "av")
 MAY_BE_HEAVY = ("jaxrl.cli.", "jaxrl.envs.adapters.")  # themselves imported only when they are asked for
 
 

@@ -19,6 +19,7 @@ jaxrl: reinforcement learning in JAX.
   jaxrl export RUN                       write a policy for use without jaxrl
   jaxrl plot RUN RUN output=curves.svg   draw run folders into one picture
   jaxrl compare RUN RUN                  a table of run folders with intervals
+  jaxrl record RUN                       films of the best and the median seed, as GIF and MP4
   jaxrl list                             algorithms and environments
   jaxrl train --help                     every setting, with its default
 
@@ -62,6 +63,12 @@ def _compare(arguments: Sequence[str]) -> int:
     return compare(arguments)
 
 
+def _record(arguments: Sequence[str]) -> int:
+    from jaxrl.cli.record import record
+
+    return record(arguments)
+
+
 def _list(arguments: Sequence[str]) -> int:
     from jaxrl.cli.listing import show_list
 
@@ -75,6 +82,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "export": _export,
     "plot": _plot,
     "compare": _compare,
+    "record": _record,
     "list": _list,
 }
 
