@@ -1,6 +1,5 @@
 """What every algorithm must satisfy, whatever it computes; the rows stand in `conformance_table.py`."""
 
-import functools
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any
@@ -21,15 +20,11 @@ ALGORITHMS = pytest.mark.parametrize("row", PARAMS)
 # What `train` adds to `advance` is the engine's and the same for all: one of each kind of step shows it.
 ONE_OF_EACH_KIND = [param for param in PARAMS if param.id in ("ppo", "recurrent_ppo", "dqn", "r2d2", "sac")]
 
-# These programs are compiled for a few steps each, so compiling is what takes time.
-_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-)
 # One compiled program each for all tests of a row: start and stop are traced.
-_begin = _jit(initial_state)
-_advance = _jit(advance)
-_begin_all = _jit(jax.vmap(initial_state, in_axes=(None, 0)))
-_advance_all = _jit(jax.vmap(advance, in_axes=(None, 0, 0, None, None)))
+_begin = jax.jit(initial_state)
+_advance = jax.jit(advance)
+_begin_all = jax.jit(jax.vmap(initial_state, in_axes=(None, 0)))
+_advance_all = jax.jit(jax.vmap(advance, in_axes=(None, 0, 0, None, None)))
 
 
 @cache
@@ -102,7 +97,7 @@ def test_two_and_two_iterations_are_four(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ONE_OF_EACH_KIND)
 def test_train_is_the_same_run_in_one_call(row: Row) -> None:
-    result = _jit(train, static_argnames=("num_iterations", "num_reports"))(
+    result = jax.jit(train, static_argnames=("num_iterations", "num_reports"))(
         row.build(), jax.random.split(jax.random.key(0), SEEDS)[0], num_iterations=3, num_reports=2
     )
     state, metrics = _alone(row, 0, 3)
@@ -141,13 +136,13 @@ def test_an_update_over_four_devices_is_one_on_the_joined_batch(row: Row) -> Non
     algorithm = row.build()
     state, _ = _alone(row, 0, 3)
     batch, axis = row.batch(algorithm, state)
-    joined = _jit(row.update)(algorithm, state.learner, batch)
+    joined = jax.jit(row.update)(algorithm, state.learner, batch)
 
     def cut(leaf: jax.Array) -> jax.Array:
         return jnp.stack(jnp.split(leaf, 4, axis=axis))
 
     spread = replace(algorithm, axis="devices")
-    learners = _jit(jax.vmap(row.update, in_axes=(None, None, 0), axis_name="devices"))(
+    learners = jax.jit(jax.vmap(row.update, in_axes=(None, None, 0), axis_name="devices"))(
         spread, state.learner, jax.tree.map(cut, batch)
     )
     for x, y in zip(jax.tree.leaves(learners), jax.tree.leaves(joined), strict=True):
@@ -165,7 +160,7 @@ def test_environments_spread_over_devices_are_all_different(row: Row) -> None:
     shapes = jax.eval_shape(jax.vmap(step, axis_name="devices"), jax.random.split(jax.random.key(0), 4))
     assert jax.tree.leaves(shapes[0].world.obs)[0].shape[:2] == (4, 2)  # 8 environments, 2 on each
 
-    worlds = _jit(jax.vmap(lambda key: spread.init(key), axis_name="devices", axis_size=4, in_axes=None))(
+    worlds = jax.jit(jax.vmap(lambda key: spread.init(key), axis_name="devices", axis_size=4, in_axes=None))(
         jax.random.key(0)
     )
     params = jax.tree.leaves(worlds.learner)
@@ -202,7 +197,7 @@ def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) ->
         state, run_key = initial_state(algorithm, key)
         return advance(algorithm, run_key, state, 0, 3)[0].learner
 
-    learners = _jit(jax.vmap(run, in_axes=(axes, None)))(agents, jax.random.key(0))
+    learners = jax.jit(jax.vmap(run, in_axes=(axes, None)))(agents, jax.random.key(0))
     rows = np.concatenate([_array(x).reshape(len(names) + 1, -1) for x in jax.tree.leaves(learners)], axis=1)
     for index, name in enumerate(names):
         assert not np.array_equal(rows[index], rows[-1]), f"{name} changes nothing"
