@@ -1,6 +1,5 @@
 """What every algorithm must satisfy, whatever it computes; the rows stand in `conformance_table.py`."""
 
-import functools
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any
@@ -18,18 +17,10 @@ SEEDS = 3
 # One worker takes all tests of a row: what is compiled for one serves the others.
 PARAMS = [pytest.param(row, id=row.name, marks=pytest.mark.xdist_group(f"conformance {row.name}")) for row in ROWS]
 ALGORITHMS = pytest.mark.parametrize("row", PARAMS)
-# What `train` adds to `advance` is the engine's and the same for all: one of each kind of step shows it.
-ONE_OF_EACH_KIND = [param for param in PARAMS if param.id in ("ppo", "recurrent_ppo", "dqn", "r2d2", "sac")]
 
-# These programs are compiled for a few steps each, so compiling is what takes time.
-_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-)
 # One compiled program each for all tests of a row: start and stop are traced.
-_begin = _jit(initial_state)
-_advance = _jit(advance)
-_begin_all = _jit(jax.vmap(initial_state, in_axes=(None, 0)))
-_advance_all = _jit(jax.vmap(advance, in_axes=(None, 0, 0, None, None)))
+_begin = jax.jit(initial_state)
+_advance = jax.jit(advance)
 
 
 @cache
@@ -40,10 +31,37 @@ def _alone(row: Row, seed: int, iterations: int) -> tuple[Any, ...]:
 
 
 @cache
-def _together(row: Row, iterations: int) -> tuple[Any, ...]:
+def _lanes(row: Row) -> tuple[Any, list[str]]:
+    """A program (agents, keys [L]) -> states after 3 iterations [L], and the hyperparameters of which agents hold [L].
+
+    L is one more than they are: the lanes are seeds for one test and hyperparameters for another.
+    """
     algorithm = row.build()
-    states, run_keys = _begin_all(algorithm, jax.random.split(jax.random.key(0), SEEDS))
-    return _advance_all(algorithm, run_keys, states, 0, iterations)
+    names = [field.name for field in fields(algorithm) if "hyperparameter" in field.metadata]
+    names = [name for name in names if name not in row.unused]
+    axes = jax.tree.unflatten(
+        jax.tree.structure(algorithm),
+        [
+            0 if getattr(path[0], "name", None) in names else None
+            for path, _ in jax.tree_util.tree_leaves_with_path(algorithm)
+        ],
+    )
+
+    def run(algorithm: Any, key: jax.Array) -> Any:
+        state, run_key = initial_state(algorithm, key)
+        return advance(algorithm, run_key, state, 0, 3)[0]
+
+    return jax.jit(jax.vmap(run, in_axes=(axes, 0))), names
+
+
+@cache
+def _together(row: Row) -> Any:
+    """States [SEEDS, ...] after 3 iterations."""
+    algorithm = row.build()
+    run, names = _lanes(row)
+    agents = replace(algorithm, **{name: jnp.full(len(names) + 1, getattr(algorithm, name)) for name in names})
+    keys = jax.random.split(jax.random.key(0), SEEDS)[jnp.arange(len(names) + 1) % SEEDS]
+    return jax.tree.map(lambda leaf: leaf[:SEEDS], run(agents, keys))
 
 
 def assert_same_bits(a: Any, b: Any) -> None:
@@ -100,9 +118,9 @@ def test_two_and_two_iterations_are_four(row: Row) -> None:
     assert_same_bits(state, _alone(row, 0, 4)[0])
 
 
-@pytest.mark.parametrize("row", ONE_OF_EACH_KIND)
+@ALGORITHMS
 def test_train_is_the_same_run_in_one_call(row: Row) -> None:
-    result = _jit(train, static_argnames=("num_iterations", "num_reports"))(
+    result = jax.jit(train, static_argnames=("num_iterations", "num_reports"))(
         row.build(), jax.random.split(jax.random.key(0), SEEDS)[0], num_iterations=3, num_reports=2
     )
     state, metrics = _alone(row, 0, 3)
@@ -116,7 +134,7 @@ def test_train_is_the_same_run_in_one_call(row: Row) -> None:
 
 @ALGORITHMS
 def test_distinct_seeds_differ_in_everything(row: Row) -> None:
-    states, _ = _together(row, 3)
+    states = _together(row)
     for path, leaf in jax.tree_util.tree_leaves_with_path(states):
         name, rows = jax.tree_util.keystr(path), _array(leaf).reshape(SEEDS, -1)
         # Counters, flags and coefficients may agree, and CartPole's rewards; whatever else holds real numbers may not.
@@ -127,7 +145,7 @@ def test_distinct_seeds_differ_in_everything(row: Row) -> None:
 
 @ALGORITHMS
 def test_a_seed_among_others_is_the_same_seed_alone(row: Row) -> None:
-    states, _ = _together(row, 3)
+    states = _together(row)
     for seed in range(SEEDS):
         alone, _ = _alone(row, seed, 3)
         for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(states), jax.tree.leaves(alone), strict=True):
@@ -141,13 +159,13 @@ def test_an_update_over_four_devices_is_one_on_the_joined_batch(row: Row) -> Non
     algorithm = row.build()
     state, _ = _alone(row, 0, 3)
     batch, axis = row.batch(algorithm, state)
-    joined = _jit(row.update)(algorithm, state.learner, batch)
+    joined = jax.jit(row.update)(algorithm, state.learner, batch)
 
     def cut(leaf: jax.Array) -> jax.Array:
         return jnp.stack(jnp.split(leaf, 4, axis=axis))
 
     spread = replace(algorithm, axis="devices")
-    learners = _jit(jax.vmap(row.update, in_axes=(None, None, 0), axis_name="devices"))(
+    learners = jax.jit(jax.vmap(row.update, in_axes=(None, None, 0), axis_name="devices"))(
         spread, state.learner, jax.tree.map(cut, batch)
     )
     for x, y in zip(jax.tree.leaves(learners), jax.tree.leaves(joined), strict=True):
@@ -165,7 +183,7 @@ def test_environments_spread_over_devices_are_all_different(row: Row) -> None:
     shapes = jax.eval_shape(jax.vmap(step, axis_name="devices"), jax.random.split(jax.random.key(0), 4))
     assert jax.tree.leaves(shapes[0].world.obs)[0].shape[:2] == (4, 2)  # 8 environments, 2 on each
 
-    worlds = _jit(jax.vmap(lambda key: spread.init(key), axis_name="devices", axis_size=4, in_axes=None))(
+    worlds = jax.jit(jax.vmap(lambda key: spread.init(key), axis_name="devices", axis_size=4, in_axes=None))(
         jax.random.key(0)
     )
     params = jax.tree.leaves(worlds.learner)
@@ -176,8 +194,7 @@ def test_environments_spread_over_devices_are_all_different(row: Row) -> None:
 @ALGORITHMS
 def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) -> None:
     algorithm = row.build()
-    names = [field.name for field in fields(algorithm) if "hyperparameter" in field.metadata]
-    names = [name for name in names if name not in row.unused]
+    run, names = _lanes(row)
     factors = {
         "target_kl": 1e8,
         "adaptive_kl": 1e12,
@@ -189,20 +206,8 @@ def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) ->
         name: jnp.full(len(names) + 1, getattr(algorithm, name)).at[index].multiply(factors.get(name, 0.7))
         for index, name in enumerate(names)
     }
-    agents = replace(algorithm, **members)
-    axes = jax.tree.unflatten(
-        jax.tree.structure(algorithm),
-        [
-            0 if getattr(path[0], "name", None) in names else None
-            for path, _ in jax.tree_util.tree_leaves_with_path(algorithm)
-        ],
-    )
-
-    def run(algorithm: Any, key: jax.Array) -> Any:
-        state, run_key = initial_state(algorithm, key)
-        return advance(algorithm, run_key, state, 0, 3)[0].learner
-
-    learners = _jit(jax.vmap(run, in_axes=(axes, None)))(agents, jax.random.key(0))
+    keys = jax.random.split(jax.random.key(0), 1)[jnp.zeros(len(names) + 1, int)]
+    learners = run(replace(algorithm, **members), keys).learner
     rows = np.concatenate([_array(x).reshape(len(names) + 1, -1) for x in jax.tree.leaves(learners)], axis=1)
     for index, name in enumerate(names):
         assert not np.array_equal(rows[index], rows[-1]), f"{name} changes nothing"

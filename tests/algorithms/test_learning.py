@@ -4,6 +4,7 @@ One or two tasks for each way of learning; all tasks, with the sources of the th
 """
 
 import jax
+import long_runs
 import numpy as np
 import pytest
 
@@ -25,7 +26,7 @@ def _greedy_returns(algorithm: str, env: str, seeds: int, *words: str) -> np.nda
         episodes = jaxrl.evaluate(agent.policy(state), agent.env, key, NUM_EPISODES)
         return jax.numpy.where(episodes.completed, episodes.returns, -jax.numpy.inf)
 
-    return np.asarray(jax.jit(jax.vmap(run))(keys))
+    return np.asarray(long_runs.jit(jax.vmap(run))(keys))
 
 
 @pytest.mark.parametrize(

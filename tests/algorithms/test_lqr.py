@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import long_runs
 import numpy as np
 import pytest
 
@@ -113,5 +114,5 @@ def assert_finds_the_gain(agent: Any) -> None:
         action, _ = policy.act(key, jnp.array([[-FAR], [FAR]]), policy.initial_memory((2,)))
         return (action[0, 0] - action[1, 0]) / (2 * FAR)
 
-    gains = np.asarray(jax.jit(jax.vmap(gain))(jax.random.split(jax.random.key(0), SEEDS)))
+    gains = np.asarray(long_runs.jit(jax.vmap(gain))(jax.random.split(jax.random.key(0), SEEDS)))
     np.testing.assert_allclose(gains.mean(), riccati_gain(), rtol=0.05)

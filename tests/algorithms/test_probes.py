@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import long_runs
 import numpy as np
 import pytest
 
@@ -304,7 +305,7 @@ def _trained(case: Learns) -> tuple[np.ndarray, np.ndarray]:
         return case.value(algorithm, state.learner.params, OBS), action
 
     keys = jax.random.split(jax.random.key(0), SEEDS)
-    values, actions = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (axes, None)))(agents, keys)
+    values, actions = long_runs.jit(jax.vmap(jax.vmap(run, (None, 0)), (axes, None)))(agents, keys)
     return np.asarray(values), np.asarray(actions)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import long_runs
 import numpy as np
 import pytest
 import rlax
@@ -383,7 +384,7 @@ LIKE_A_TABLE: dict[str, Any] = {
 def test_the_values_of_a_small_mdp_are_those_of_value_iteration(name: str) -> None:
     optimal = RandomMDP().optimal_values(GAMMA)
     agent = made(name, **{**SOLVE, **LIKE_A_TABLE[name]})
-    state = jax.jit(jaxrl.train)(agent, jax.random.key(0)).state
+    state = long_runs.jit(jaxrl.train)(agent, jax.random.key(0)).state
     learned = np.asarray(agent.to_values(outputs(agent, state.learner.params, jnp.eye(S))))
     np.testing.assert_allclose(learned, optimal, atol=0.1)
     np.testing.assert_array_equal(learned.argmax(axis=1), optimal.argmax(axis=1))
