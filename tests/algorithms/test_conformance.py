@@ -123,7 +123,7 @@ def test_train_is_the_same_run_in_one_call(row: Row) -> None:
     result = jax.jit(train, static_argnames=("num_iterations", "num_reports"))(
         row.build(), jax.random.split(jax.random.key(0), SEEDS)[0], num_iterations=3, num_reports=2
     )
-    state, metrics = _alone(row, 0, 3)
+    state, metrics, _ = _alone(row, 0, 3)
     assert int(result.iteration) == 3
     assert result.steps == 3 * row.build().steps_per_iteration
     assert set(result.metrics) == set(metrics)
@@ -147,7 +147,7 @@ def test_distinct_seeds_differ_in_everything(row: Row) -> None:
 def test_a_seed_among_others_is_the_same_seed_alone(row: Row) -> None:
     states = _together(row)
     for seed in range(SEEDS):
-        alone, _ = _alone(row, seed, 3)
+        alone, _, _ = _alone(row, seed, 3)
         for (path, x), y in zip(jax.tree_util.tree_leaves_with_path(states), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(
                 _array(x)[seed], _array(y), rtol=1e-3, atol=1e-4, err_msg=jax.tree_util.keystr(path)
@@ -157,7 +157,7 @@ def test_a_seed_among_others_is_the_same_seed_alone(row: Row) -> None:
 @ALGORITHMS
 def test_an_update_over_four_devices_is_one_on_the_joined_batch(row: Row) -> None:
     algorithm = row.build()
-    state, _ = _alone(row, 0, 3)
+    state, _, _ = _alone(row, 0, 3)
     batch, axis = row.batch(algorithm, state)
     joined = jax.jit(row.update)(algorithm, state.learner, batch)
 
@@ -215,7 +215,7 @@ def test_every_hyperparameter_can_be_vmapped_and_changes_the_result(row: Row) ->
 
 @ALGORITHMS
 def test_metrics_are_finite(row: Row) -> None:
-    _, metrics = _alone(row, 0, 4)
+    _, metrics, _ = _alone(row, 0, 4)
     for name, value in values(metrics).items():
         assert np.isfinite(value) or metrics[name].weight == 0, name
     assert all(metric.weight > 0 for name, metric in metrics.items() if not name.startswith("episode_"))
@@ -224,7 +224,7 @@ def test_metrics_are_finite(row: Row) -> None:
 @ALGORITHMS
 def test_policy_acts_on_one_observation_and_on_many(row: Row) -> None:
     algorithm = row.build()
-    state, _ = _alone(row, 0, 3)
+    state, _, _ = _alone(row, 0, 3)
     obs = state.world.obs
     for greedy in (True, False):
         policy = algorithm.policy(state, greedy=greedy)

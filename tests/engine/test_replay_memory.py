@@ -5,8 +5,7 @@ import pytest
 
 import jaxrl
 from jaxrl.algorithms.value_based.dqn import DQN
-from jaxrl.engine.replay_memory import replay_bytes
-from jaxrl.engine.run import check_options
+from jaxrl.engine.replay_memory import check_replays, replay_bytes
 from jaxrl.memory import size
 
 
@@ -19,10 +18,9 @@ def test_the_size_told_is_the_size_built() -> None:
 
 def test_replays_that_do_not_fit_together_are_refused_before_anything_is_built() -> None:
     dqn = DQN(jaxrl.make("CartPole-v1"), replay_capacity=1_000_000)
-    options = {"seed": 0, "devices": None, "directory": None, "num_reports": 1, "eval_episodes": 0, "progress": False}
-    check_options(dqn, seeds=1, **options)
+    check_replays(dqn, seeds=1, devices=None)
     with pytest.raises(ValueError, match=r"The replays of 100000 seeds take 100000 \* 40.1 MiB = 3,911.6 GiB, .*lower"):
-        check_options(dqn, seeds=100_000, **options)
+        jaxrl.run(dqn, seeds=100_000)
 
 
 @pytest.mark.parametrize(
