@@ -24,6 +24,8 @@ SMALLER = {
     "keys[:256]": "keys[:2]",
     "num_episodes=128": "num_episodes=8",
     "seeds=32, ": "seeds=4, eval_episodes=2, progress=False, ",
+    '"total_steps": 20_000': '"total_steps": 512',
+    "seeds=4, directory": "seeds=2, eval_episodes=2, progress=False, directory",
     "check_env(env)": "check_env(env, num_steps=300)",
 }
 

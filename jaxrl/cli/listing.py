@@ -10,12 +10,24 @@ from jaxrl.cli.errors import UsageError
 from jaxrl.envs.registry import names
 from jaxrl.settings import TARGET, import_class
 
+HELP = """\
+jaxrl list
+
+Prints the algorithms, each with what it is, and the environments, each with the algorithms that are tuned for it. Both
+are names for jaxrl train:
+
+  jaxrl train algorithm=dqn env=Catch-bsuite
+"""
+
 
 def show_list(arguments: Sequence[str]) -> int:
     """Print the algorithms, each with its purpose, and the environments, each with the algorithms tuned for it."""
     from importlib import resources
 
-    if arguments and set(arguments) - {"-h", "--help"}:
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return 0
+    if arguments:
         raise UsageError(f"jaxrl list takes no settings, got '{arguments[0]}'.")
     algorithms = algorithm_names()
     width = max(map(len, [*algorithms, *names()]))

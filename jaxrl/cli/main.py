@@ -1,8 +1,9 @@
 """`jaxrl COMMAND ...`: reads the command, and turns what a person got wrong into one sentence and exit status 2."""
 
+import importlib
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from jaxrl.cli.errors import UsageError
 from jaxrl.pytree import unknown_name
@@ -21,70 +22,25 @@ jaxrl: reinforcement learning in JAX.
   jaxrl compare RUN RUN                  a table of run folders with intervals
   jaxrl record RUN                       films of the best and the median seed, as GIF and MP4
   jaxrl list                             algorithms and environments
+  jaxrl check                            whether the installation, an environment or a run folder is sound
   jaxrl train --help                     every setting, with its default
 
 Settings are written name=value. Compiled programs are kept in ~/.cache/jaxrl (or $JAXRL_CACHE).
 """
 
 
-def _train(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.train import train
-
-    return train(arguments)
-
-
-def _resume(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.resume import resume
-
-    return resume(arguments)
-
-
-def _evaluate(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.evaluate import evaluate
-
-    return evaluate(arguments)
-
-
-def _export(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.export import export
-
-    return export(arguments)
-
-
-def _plot(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.plot import plot
-
-    return plot(arguments)
-
-
-def _compare(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.compare import compare
-
-    return compare(arguments)
-
-
-def _record(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.record import record
-
-    return record(arguments)
-
-
-def _list(arguments: Sequence[str]) -> int:
-    from jaxrl.cli.listing import show_list
-
-    return show_list(arguments)
-
-
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": _train,
-    "resume": _resume,
-    "evaluate": _evaluate,
-    "export": _export,
-    "plot": _plot,
-    "compare": _compare,
-    "record": _record,
-    "list": _list,
+COMMANDS = {
+    "train": "jaxrl.cli.train:train",
+    "resume": "jaxrl.cli.resume:resume",
+    "evaluate": "jaxrl.cli.evaluate:evaluate",
+    "export": "jaxrl.cli.export:export",
+    "plot": "jaxrl.cli.plot:plot",
+    "compare": "jaxrl.cli.compare:compare",
+    "record": "jaxrl.cli.record:record",
+    "list": "jaxrl.cli.listing:show_list",
+    "check": "jaxrl.cli.check:check",
 }
+"""Command -> the function that carries it out, imported when it is asked for."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command not in COMMANDS:
             raise UsageError(unknown_name("There is no command", command, list(COMMANDS)))
-        return COMMANDS[command](rest)
+        module, _, function = COMMANDS[command].partition(":")
+        status: int = getattr(importlib.import_module(module), function)(rest)
+        return status
     except UsageError as error:
         print(f"jaxrl: {error}", file=sys.stderr)
         return 2

@@ -117,6 +117,18 @@ def restore_newest(folder: Path, template: Any) -> Saved | None:
     return None
 
 
+def damaged_checkpoints(folder: Path, template: Any) -> list[str]:
+    """A sentence for each checkpoint of the run in `folder` that cannot be read; `template` as for `restore_newest`."""
+    manager = _manager(folder, keep=None)
+    found: list[str] = []
+    for iteration in manager.all_steps():
+        try:
+            _restore(manager, iteration, template, [])
+        except Exception as error:  # whatever is wrong with it
+            found.append(f"The checkpoint at iteration {iteration} is damaged ({_reason(error)}).")
+    return found
+
+
 def newest_made_with(folder: Path) -> dict[str, Any] | None:
     """What the newest checkpoint that tells it was made with: settings, versions, device."""
     manager = _manager(folder, keep=None) if (folder / CHECKPOINTS).is_dir() else None

@@ -15,7 +15,7 @@ from jaxrl.engine.programs import compile_evaluate
 
 
 class Evaluator:
-    """Plays `num_episodes` greedy episodes with each of S seeds; compiled when it is first needed."""
+    """Plays `num_episodes` greedy episodes with each of S seeds; compiled when it is first needed, or before."""
 
     def __init__(self, algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None, num_episodes: int) -> None:
         self._algorithm, self._keys, self._mesh, self._num_episodes = algorithm, keys, mesh, num_episodes
@@ -23,6 +23,12 @@ class Evaluator:
         self.seconds_compiling = 0.0
         self.seconds = 0.0
         """Spent playing, all evaluations together."""
+
+    def compile(self, states: Any) -> None:
+        """Compile for states like these, so that no evaluation has to."""
+        self._program, self.seconds_compiling = compile_evaluate(
+            self._algorithm, self._keys, states, self._num_episodes, self._mesh
+        )
 
     def final(self, states: Any) -> Episodes | None:
         """The episodes at the end of a run, numpy leaves [S, num_episodes]; None where none are wanted."""
@@ -36,9 +42,7 @@ class Evaluator:
 
     def _play(self, keys: jax.Array, states: Any) -> Episodes:
         if self._program is None:
-            self._program, self.seconds_compiling = compile_evaluate(
-                self._algorithm, keys, states, self._num_episodes, self._mesh
-            )
+            self.compile(states)
         began = time.perf_counter()
         episodes: Episodes = jax.device_get(self._program(self._algorithm, keys, states))
         self.seconds += time.perf_counter() - began

@@ -102,6 +102,8 @@ def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) 
         if is_resumed:
             prepared, saved = restored(prepared, options, mesh)
         evaluator = Evaluator(algorithm, keys, mesh, options.eval_episodes)
+        if options.eval_every:
+            evaluator.compile(prepared.states)
         with _reporting(algorithm, options, saved.reports) as on_report, saving(algorithm, options) as saver:
             watch = Watch(
                 on_report=on_report,

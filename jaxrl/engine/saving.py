@@ -103,6 +103,16 @@ def restored(prepared: Prepared, options: Options, mesh: Mesh | None) -> tuple[P
     return dataclasses.replace(prepared, states=states), saved
 
 
+def state_shapes(algorithm: Algorithm[Any], options: Options) -> Any:
+    """What a checkpoint of the run holds of its states: leaves `jax.ShapeDtypeStruct` on the default device."""
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), options.seeds))
+    states = jax.eval_shape(jax.vmap(algorithm.init), keys)
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), _saved_part(states, options)
+    )
+
+
 def _refilled(prepared: Prepared, states: Any, saved: Saved, mesh: Mesh | None) -> Any:
     algorithm: Any = prepared.algorithm
     last = saved.reports[-1].iteration

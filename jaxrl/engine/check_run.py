@@ -1,0 +1,45 @@
+"""Whether everything in a run folder can be read."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jaxrl.engine import run_folder
+from jaxrl.engine.checkpoints import damaged_checkpoints
+from jaxrl.engine.load import load_algorithm, load_policies
+from jaxrl.engine.resume import read_options
+from jaxrl.engine.saved_run import load_run
+from jaxrl.engine.saving import state_shapes
+
+
+def check_run(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
+    """`(problems, notes)` of the run in `directory`, a sentence each; FileNotFoundError where there is none."""
+    folder = Path(directory)
+    settings = run_folder.read_settings(folder)
+    problems: list[str] = []
+    is_over = (folder / run_folder.SUMMARY).exists()
+    measured = _read(lambda: load_run(folder), problems)
+    notes = [f"{'finished' if is_over else 'not finished: go on with jaxrl resume'}, in '{folder}'"]
+    if measured is not None:
+        notes.append(f"{measured.algorithm} on {measured.environment}: {len(measured.steps)} reports of each seed")
+        notes += [f"seed {seed} diverged" for seed in measured.diverged]
+    if is_over:
+        _read(lambda: load_policies(folder), problems)
+    if (folder / run_folder.CHECKPOINTS).is_dir():
+        damaged = _read(lambda: _damaged(folder, settings), problems)
+        problems += damaged or []
+    return problems, notes
+
+
+def _damaged(folder: Path, settings: dict[str, Any]) -> list[str]:
+    options = read_options(folder, settings)
+    return damaged_checkpoints(folder, state_shapes(load_algorithm(folder), options))
+
+
+def _read(read: Callable[[], Any], problems: list[str]) -> Any:
+    try:
+        return read()
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        problems.append(" ".join(str(error).split()))
+        return None
