@@ -116,7 +116,8 @@ def state_shapes(algorithm: Algorithm[Any], options: Options) -> Any:
 def _refilled(prepared: Prepared, states: Any, saved: Saved, mesh: Mesh | None) -> Any:
     algorithm: Any = prepared.algorithm
     last = saved.reports[-1].iteration
-    num_kept = -(-algorithm.replay_capacity // algorithm.steps_per_iteration)
+    capacity = algorithm.replay_capacity or 1  # None: the newest rollout alone
+    num_kept = -(-capacity // algorithm.steps_per_iteration)
     program = compile_refill(algorithm, prepared.run_keys, states, mesh)
     return program(algorithm, prepared.run_keys, states, max(0, last - num_kept), last)
 

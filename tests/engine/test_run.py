@@ -233,3 +233,24 @@ def test_wrong_options_are_refused_in_a_sentence(settings, sentence, tmp_path):
 def test_what_is_no_algorithm_to_run_is_refused(algorithm, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence):
         run(algorithm)
+
+
+def test_a_trace_is_written_on_request(tmp_path):
+    run(DRIFT, num_reports=3, eval_episodes=0, directory=tmp_path / "run", profile=True)
+    (trace,) = (tmp_path / "run" / "profile").rglob("*.xplane.pb")
+    assert trace.stat().st_size > 0
+
+
+@pytest.mark.parametrize("options", [{"log": "jsonl"}, {"profile": True}])
+def test_what_writes_needs_a_directory(options):
+    with pytest.raises(ValueError, match="writes into the folder of the run, and there is none; give it a directory"):
+        run(DRIFT, **options)
+
+
+def test_the_report_tells_time_and_memory(finished):
+    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(finished.state))
+    assert finished.space.state == state_bytes
+    assert finished.space.program >= state_bytes
+    assert finished.space.peak > 10_000_000  # of a process with JAX in it
+    assert "of the training program" in str(finished)
+    assert finished.timing.compiling > 0
