@@ -30,7 +30,8 @@ class Saved:
     states: Any
     reports: list[Report]
     seconds_training: float
-    """Of the run until then."""
+    seconds_saving: float
+    """Of the run until then, both."""
     skipped: list[str]
     """A sentence for each newer checkpoint that could not be read."""
 
@@ -38,13 +39,15 @@ class Saved:
 class Checkpoints:
     """The newest `keep` checkpoints of the run in `folder`, each at least `every` seconds after the one before."""
 
-    def __init__(self, folder: Path, *, keep: int, every: float, made_with: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, *, keep: int, every: float, made_with: dict[str, Any], seconds: float = 0.0
+    ) -> None:
         self._folder, self._keep, self._every, self._made_with = folder, keep, every, made_with
         self._manager: Any = None  # made by the first save
         self._newest: int | None = None
         self._last = time.perf_counter()
         self._cost = 0.0
-        self.seconds = 0.0
+        self.seconds = seconds
         """Spent waiting, all saves together; what is written in the background does not count."""
 
     @property
@@ -67,7 +70,13 @@ class Checkpoints:
         items = ocp.args.Composite(
             states=ocp.args.StandardSave(states),
             reports=ocp.args.StandardSave(_as_arrays(reports)),
-            about=ocp.args.JsonSave({"made_with": self._made_with, "seconds_training": seconds_training}),
+            about=ocp.args.JsonSave(
+                {
+                    "made_with": self._made_with,
+                    "seconds_training": seconds_training,
+                    "seconds_saving": self.seconds,
+                }
+            ),
         )
         with self._waiting(iteration):
             self._manager = self._manager or _manager(self._folder, self._keep)
@@ -160,7 +169,13 @@ def _restore(manager: Any, iteration: int, template: Any, skipped: list[str]) ->
             about=ocp.args.JsonRestore(),
         ),
     )
-    return Saved(found.states, _as_reports(found.reports), found.about["seconds_training"], skipped)
+    return Saved(
+        found.states,
+        _as_reports(found.reports),
+        found.about["seconds_training"],
+        found.about["seconds_saving"],
+        skipped,
+    )
 
 
 def _as_arrays(reports: Sequence[Report]) -> dict[str, Any]:

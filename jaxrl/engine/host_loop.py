@@ -105,7 +105,7 @@ def train_with_reports(
         metrics, diverged_at = jax.device_get(measured)
         seconds += time.perf_counter() - began
         report = Report(stop, stop * algorithm.steps_per_iteration, metrics, diverged_at, is_active)
-        report = _evaluated(_held(report, all_reports), states, watch, number=len(all_reports) + 1)
+        report = _evaluated(_held(report, all_reports), all_reports, states, watch)
         all_reports.append(_without_those_at_the_target(report, watch))
         watch.on_report(all_reports[-1])
         if watch.after(states, all_reports, seconds):
@@ -123,11 +123,14 @@ def _held(report: Report, before: Sequence[Report]) -> Report:
     return dataclasses.replace(report, metrics=metrics, diverged_at=diverged_at)
 
 
-def _evaluated(report: Report, states: Any, watch: Watch, number: int) -> Report:
+def _evaluated(report: Report, before: Sequence[Report], states: Any, watch: Watch) -> Report:
+    """With the returns of greedy episodes, where it is time for them; those who stopped keep their last ones."""
     if watch.evaluate is None:
         return report
-    is_due = number % watch.eval_every == 0
+    is_due = (len(before) + 1) % watch.eval_every == 0
     returns = watch.evaluate(states, report.iteration) if is_due else np.full(report.is_active.shape, np.nan)
+    if is_due and not report.is_active.all():
+        returns = np.where(report.is_active, returns, before[-watch.eval_every].metrics[EVALUATION_RETURN])
     metrics = {**report.metrics, EVALUATION_RETURN: returns.astype(np.float32)}
     return dataclasses.replace(report, metrics=dict(sorted(metrics.items())))  # as JAX and Orbax order them
 

@@ -69,6 +69,13 @@ class Run:
         """S."""
         return int(jax.tree.leaves(self.state)[0].shape[0])
 
+    @property
+    def steps_of_all(self) -> int:
+        """Environment steps of all seeds together, each until it stopped or diverged."""
+        ended = {**self.stopped, **self.diverged}
+        iterations = sum(ended.get(seed, self.iteration) for seed in range(self.seeds))
+        return iterations * self.algorithm.steps_per_iteration
+
     def policy(self, seed: int, greedy: bool = True) -> Policy:
         """The policy of one seed; `greedy=False` explores as at the end of training."""
         if not 0 <= seed < self.seeds:
@@ -104,12 +111,12 @@ def summary(run: Run) -> str:
         where = ", ".join(f"seed {seed} (by iteration {iteration})" for seed, iteration in run.diverged.items())
         lines.append(f"  diverged   NaN or infinity in the learner of {where}; left out of the return")
     if run.stopped:
-        first, last = (int(where) * run.algorithm.steps_per_iteration for where in _range_of(run.stopped))
+        first, last = (end(run.stopped.values()) * run.algorithm.steps_per_iteration for end in (min, max))
+        when = f"{first:,}" if first == last else f"{first:,} to {last:,}"
         lines.append(
-            f"  stopped    {len(run.stopped)} of {count(run.seeds, 'seed')} at the target return, after {first:,} to "
-            f"{last:,} steps"
+            f"  stopped    {len(run.stopped)} of {count(run.seeds, 'seed')} at the target return, after {when} steps"
         )
-    speed = run.seeds * int(run.steps[-1]) / max(run.timing.training, 1e-9)
+    speed = run.steps_of_all / max(run.timing.training, 1e-9)
     lines.append(f"  training   {run.timing.training:.1f} s, {speed:,.0f} steps/s over all seeds")
     lines.append(f"  compiling  {run.timing.compiling:.1f} s")
     lines.append(
@@ -122,10 +129,6 @@ def summary(run: Run) -> str:
     if run.directory is not None:
         lines.append(f"  folder     {run.directory}")
     return "\n".join(lines)
-
-
-def _range_of(found: dict[int, int]) -> tuple[int, int]:
-    return min(found.values()), max(found.values())
 
 
 def _evaluation_lines(run: Run) -> list[str]:

@@ -104,7 +104,10 @@ def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) 
         evaluator = Evaluator(algorithm, keys, mesh, options.eval_episodes)
         if options.eval_every:
             evaluator.compile(prepared.states)
-        with _reporting(algorithm, options, saved.reports) as on_report, saving(algorithm, options) as saver:
+        with (
+            _reporting(algorithm, options, saved.reports) as on_report,
+            saving(algorithm, options, saved.seconds_saving) as saver,
+        ):
             watch = Watch(
                 on_report=on_report,
                 after=saver.after,

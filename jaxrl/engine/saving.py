@@ -20,7 +20,7 @@ from jaxrl.engine.reporting import tables
 from jaxrl.engine.reporting.report import Report
 from jaxrl.settings import TARGET, describe, path_of
 
-NOTHING_SAVED = Saved(states=None, reports=[], seconds_training=0.0, skipped=[])
+NOTHING_SAVED = Saved(states=None, reports=[], seconds_training=0.0, seconds_saving=0.0, skipped=[])
 """What there is to go on from when a run begins."""
 
 
@@ -61,14 +61,18 @@ class Saver:
 
 
 @contextlib.contextmanager
-def saving(algorithm: Algorithm[Any], options: Options) -> Iterator[Saver]:
-    """Yield what saves; raises `Interrupted` once all is written, where a signal asked for the end."""
+def saving(algorithm: Algorithm[Any], options: Options, seconds: float) -> Iterator[Saver]:
+    """Yield what saves; raises `Interrupted` once all is written, where a signal asked for the end.
+
+    `seconds` were spent saving by earlier processes of this run.
+    """
     last = num_iterations(algorithm)
     folder, every, keep = options.folder, options.checkpoint_every, options.keep_checkpoints
     if folder is None or every is None:
         yield Saver(None, options, last)
         return
-    saver = Saver(Checkpoints(folder, keep=keep, every=every, made_with=made_with(algorithm, options)), options, last)
+    about = made_with(algorithm, options)
+    saver = Saver(Checkpoints(folder, keep=keep, every=every, made_with=about, seconds=seconds), options, last)
     with deferred() as saver.stop_asked:
         yield saver
         saver.close()

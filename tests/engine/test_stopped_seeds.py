@@ -6,7 +6,7 @@ import pytest
 from drift import DRIFT
 
 import jaxrl
-from jaxrl.engine.host_loop import prepare
+from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
 from jaxrl.engine.run import run
 from jaxrl.memory import tree_bytes
 
@@ -114,3 +114,23 @@ def test_freezing_copies_no_replay():
 def test_wrong_options_are_refused_in_a_sentence(options, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence.replace("got 0", "got (eval_episodes=)?0")):
         run(DRIFT, **OPTIONS | options)
+
+
+def test_a_stopped_seed_keeps_the_evaluation_that_stopped_it():
+    def evaluate(states, iteration):
+        return np.float32([0, 1, 2, 3]) + 10 * iteration
+
+    prepared = prepare(DRIFT, jax.random.split(jax.random.key(0), SEEDS), None)
+    trained = train_with_reports(prepared, 7, Watch(evaluate=evaluate, eval_every=2, target_return=22.5))
+    assert trained.stopped == {3: 2, 0: 4, 1: 4, 2: 4}
+    np.testing.assert_array_equal(
+        trained.metrics["evaluation_return"][:, [1, 3]].T, [[20, 21, 22, 23], [40, 41, 42, 23]]
+    )
+    assert trained.reports[-1].iteration == 4
+
+
+def test_the_speed_counts_each_seed_until_it_stops():
+    result = run(DRIFT, **OPTIONS, eval_every=1, target_return=4 * float(START.max() + 1.6))
+    assert 0 < len(result.stopped) < SEEDS
+    expected = sum(10 * result.stopped.get(seed, 7) for seed in range(SEEDS))
+    assert result.steps_of_all == expected < 10 * 7 * SEEDS
