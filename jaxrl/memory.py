@@ -1,8 +1,8 @@
 """How much memory there is, and how much a tree of arrays takes."""
 
+import importlib.util
 import math
 import os
-import resource
 import sys
 from typing import Any
 
@@ -18,8 +18,12 @@ def device_bytes() -> int:
 def peak_bytes() -> int:
     """The most memory that the default device held at once in this process; where it is the CPU, the process itself."""
     stats = jax.local_devices()[0].memory_stats() or {}
+    if "peak_bytes_in_use" in stats or importlib.util.find_spec("resource") is None:  # Windows has none
+        return int(stats.get("peak_bytes_in_use", 0))
+    import resource
+
     in_process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return int(stats.get("peak_bytes_in_use", in_process))
+    return int(in_process)
 
 
 def program_bytes(compiled: Any) -> int:

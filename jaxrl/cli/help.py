@@ -37,7 +37,15 @@ RUN_SETTINGS = {
     "directory": "a new folder; null: runs/<algorithm>-<env>-<time>",
     "num_reports": "rows of each metric",
     "eval_episodes": "greedy episodes per agent at the end",
+    "eval_every": "play them also after every so many reports; null: at the end alone",
+    "target_return": "a seed that reaches it trains no further; null: no target",
     "progress": "show how far the run is",
+    "log": "besides metrics.csv: some of [jsonl,tensorboard,wandb]",
+    "log_seeds": "a stream of tensorboard or wandb for each seed",
+    "profile": "trace a stretch of training into profile/",
+    "checkpoint_every": "seconds between two checkpoints at the least; null: none",
+    "keep_checkpoints": "how many of the newest are kept",
+    "checkpoint_replay": "false: small checkpoints without replays, from which a run goes on approximately",
 }
 
 

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"jaxrl: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        print(f"jaxrl: {error or 'interrupted.'}", file=sys.stderr)
+        print(f"jaxrl: {str(error) or 'interrupted.'}", file=sys.stderr)
         return 128 + getattr(error, "signal_number", signal.SIGINT)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()

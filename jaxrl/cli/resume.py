@@ -6,7 +6,8 @@ from typing import Any
 import yaml
 
 from jaxrl.cli.errors import UsageError, as_usage_error
-from jaxrl.engine.resume import resume as resume_run
+from jaxrl.engine.resume import to_resume
+from jaxrl.engine.run import carry_out
 from jaxrl.pytree import unknown_name
 
 HELP = """\
@@ -16,6 +17,7 @@ Goes on with the run folder RUN from its newest whole checkpoint, bit for bit as
 
   devices=2      spread the seeds over another number of devices from here on; results then agree up to rounding
   exact=false    go on with other versions, or on another kind of device, too
+  progress=false show nothing on the way
 
   jaxrl resume runs/ppo-CartPole-v1-20250101-120000
 """
@@ -34,10 +36,17 @@ def resume(arguments: Sequence[str]) -> int:
         name, _, value = word.partition("=")
         if name not in ("devices", "exact", "progress"):
             raise UsageError(unknown_name("There is no setting", name, ["devices", "exact", "progress"]))
-        settings[name] = yaml.safe_load(value)
+        try:
+            settings[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UsageError(f"{name} must be a number, true or false, got '{value}'.") from None
     if not isinstance(settings.get("exact", True), bool):
         raise UsageError(f"exact must be true or false, got '{settings['exact']}'.")
     with as_usage_error():
-        run = resume_run(folder, **settings)
+        algorithm, options = to_resume(folder, **settings)
+    try:
+        run = carry_out(algorithm, options, is_resumed=True)
+    except OSError as error:
+        raise UsageError(" ".join(str(error).split())) from error
     print(run, flush=True)
     return int(len(run.diverged) == run.seeds)

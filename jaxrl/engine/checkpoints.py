@@ -80,6 +80,8 @@ class Checkpoints:
         )
         with self._waiting(iteration):
             self._manager = self._manager or _manager(self._folder, self._keep)
+            if iteration in self._manager.all_steps():  # a damaged one, which was left out
+                self._manager.delete(iteration)
             self._manager.save(iteration, args=items, force=True)
         self._newest = iteration
 
@@ -106,24 +108,28 @@ class Checkpoints:
         self.seconds += self._cost
 
 
-def restore_newest(folder: Path, template: Any) -> Saved | None:
-    """The newest checkpoint of the run in `folder` that can be read; None where there is none.
+def has_checkpoint(folder: Path) -> bool:
+    """Whether the run in `folder` has one, whole or damaged."""
+    saves = folder / CHECKPOINTS
+    return saves.is_dir() and any(path.name.isdecimal() for path in saves.iterdir())
+
+
+def restore_newest(folder: Path, template: Any) -> Saved:
+    """The newest checkpoint of the run in `folder` that can be read.
 
     `template` has the form of the states, leaves `jax.ShapeDtypeStruct` with the sharding that they are to have.
-    Raises ValueError with one sentence where there are checkpoints and none can be read.
+    Raises OSError with one sentence where none can be read.
     """
-    if not (folder / CHECKPOINTS).is_dir():
-        return None
     manager = _manager(folder, keep=None)
     skipped: list[str] = []
     for iteration in sorted(manager.all_steps(), reverse=True):
         try:
             return _restore(manager, iteration, template, skipped)
         except Exception as error:  # whatever is wrong with it, the one before may be whole
+            if "RESOURCE_EXHAUSTED" in str(error):  # the device's memory, and nothing is wrong with it
+                raise
             skipped.append(f"The checkpoint at iteration {iteration} is damaged and was left out ({_reason(error)}).")
-    if skipped:
-        raise ValueError(f"No checkpoint in '{folder / CHECKPOINTS}' can be read. {skipped[0]}")
-    return None
+    raise OSError(f"No checkpoint in '{folder / CHECKPOINTS}' can be read. {' '.join(skipped[:1])}".rstrip())
 
 
 def damaged_checkpoints(folder: Path, template: Any) -> list[str]:
@@ -173,7 +179,7 @@ def _restore(manager: Any, iteration: int, template: Any, skipped: list[str]) ->
         found.states,
         _as_reports(found.reports),
         found.about["seconds_training"],
-        found.about["seconds_saving"],
+        found.about.get("seconds_saving", 0.0),
         skipped,
     )
 

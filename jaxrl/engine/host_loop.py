@@ -138,6 +138,11 @@ def _evaluated(report: Report, before: Sequence[Report], states: Any, watch: Wat
 def _without_those_at_the_target(report: Report, watch: Watch) -> Report:
     is_active = report.is_active & report.is_finite
     if watch.target_return is not None:
-        name = EVALUATION_RETURN if watch.evaluate is not None else report.curve
+        name = EVALUATION_RETURN if watch.evaluate is not None else "episode_return"
+        if name not in report.metrics:
+            raise ValueError(
+                "target_return is compared with the metric episode_return, which this algorithm does not have; set "
+                "eval_every, so that evaluations are."
+            )
         is_active &= ~(report.metrics[name] >= watch.target_return)  # NaN, not measured, is not there yet
     return dataclasses.replace(report, is_active=is_active)

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -26,10 +27,13 @@ def deferred() -> Iterator[Callable[[], int | None]]:
         yield lambda: None
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # What a background job was started to ignore stays ignored.
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
         signal.signal(number, before[signal.Signals(number)])
+        print("\nStopping at the next report, where everything is saved; once more to stop at once.", file=sys.stderr)
 
     for number in before:
         signal.signal(number, note)

@@ -42,11 +42,25 @@ def load_policy(
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[seed]), policies)
 
 
+def load_finite_policy(
+    directory: str | os.PathLike[str], seed: int | Literal["best"], *, algorithm: Algorithm[Any] | None = None
+) -> Policy:
+    """The greedy policy as `load_policy` gives it; ValueError where it holds NaN or infinity."""
+    policy = load_policy(directory, seed, algorithm=algorithm)
+    if not is_finite(jax.tree.map(lambda leaf: leaf[None], policy)).all():
+        raise ValueError(
+            f"Seed {seed} of the run in '{directory}' diverged: its policy holds NaN or infinity; name another."
+        )
+    return policy
+
+
 def best_seed(directory: str | os.PathLike[str]) -> int:
     """The seed whose final evaluation has the highest mean return; ValueError or FileNotFoundError without one."""
     returns = run_folder.read_returns(Path(directory))
     if not returns:
-        raise ValueError(f"The run in '{directory}' has no evaluated seed; name a seed by its number.")
+        raise ValueError(
+            f"The run in '{directory}' has no evaluated seed that did not diverge; name a seed by its number."
+        )
     return max(returns, key=lambda seed: np.nan_to_num(returns[seed], nan=-np.inf))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxrl.algorithm import Algorithm
 from jaxrl.engine import run_folder
 from jaxrl.engine.parallel import seed_mesh
-from jaxrl.engine.replay_memory import check_replays
+from jaxrl.engine.replay_memory import check_replays, replay_bytes
 from jaxrl.engine.reporting.logs import check_logs
 from jaxrl.engine.train import typed_key
 
@@ -29,12 +29,22 @@ class Options:
     eval_every: int | None
     target_return: float | None
     progress: bool
-    log: tuple[str, ...]
+    log: Any
+    """A tuple of names, however it was given."""
     log_seeds: bool
     profile: bool
     checkpoint_every: float | None
     keep_checkpoints: int
     checkpoint_replay: bool
+
+    def __post_init__(self) -> None:
+        """Numpy's numbers become Python's, which settings.yaml can hold, and one log a list of one."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, field.name, value.item())
+        if isinstance(self.log, (str, list)) or self.log is None:
+            object.__setattr__(self, "log", (self.log,) if isinstance(self.log, str) else tuple(self.log or ()))
 
     @property
     def folder(self) -> Path | None:
@@ -44,15 +54,21 @@ class Options:
     @property
     def key(self) -> jax.Array:
         """What all randomness comes from."""
-        if isinstance(self.seed, list):  # as the settings of a run have it
-            return jax.random.wrap_key_data(jnp.asarray(self.seed, jnp.uint32))
+        if isinstance(self.seed, dict):  # as the settings of a run have it
+            return jax.random.wrap_key_data(jnp.asarray(self.seed["data"], jnp.uint32), impl=self.seed["impl"])
         if isinstance(self.seed, bool) or not isinstance(self.seed, (int, jax.Array, np.ndarray)):
             raise TypeError(f"seed must be a whole number or a JAX key, got {self.seed!r}.")
-        return jax.random.key(self.seed) if isinstance(self.seed, int) else typed_key(self.seed)
+        if not isinstance(self.seed, int):
+            return typed_key(self.seed)
+        if not -(2**63) <= self.seed < 2**63:
+            raise ValueError(f"seed must be a whole number of at most 64 bits, got {self.seed}.")
+        return jax.random.key(self.seed)
 
     def as_settings(self) -> dict[str, Any]:
         """Plain data for settings.yaml."""
-        seed = self.seed if isinstance(self.seed, int) else jax.random.key_data(self.key).tolist()
+        seed = self.seed
+        if not isinstance(seed, int):
+            seed = {"impl": str(jax.random.key_impl(self.key)), "data": jax.random.key_data(self.key).tolist()}
         plain = {"directory": str(self.directory), "seed": seed, "log": list(self.log)}
         return dataclasses.asdict(dataclasses.replace(self, seed=0)) | plain
 
@@ -65,6 +81,11 @@ def check_options(algorithm: Algorithm[Any] | Any, options: Options) -> None:
     elif options.log or options.profile:
         wanted = f"log={list(options.log)}" if options.log else "profile=True"
         raise ValueError(f"{wanted} writes into the folder of the run, and there is none; give it a directory.")
+    if not options.checkpoint_replay and replay_bytes(algorithm) and not hasattr(algorithm, "replay_capacity"):
+        raise ValueError(
+            "checkpoint_replay=False needs an algorithm with a field replay_capacity, which "
+            f"{type(algorithm).__name__} has not; leave it at True."
+        )
     check_replays(algorithm, options.seeds, options.devices)
 
 

@@ -17,9 +17,11 @@ from jaxrl.settings import TARGET, describe, path_of
 
 def open_folder(directory: str | os.PathLike[str], algorithm: Algorithm[Any], options: dict[str, Any]) -> Path:
     """A new folder with the settings of `algorithm` and of the run; raises as `run_folder.create` does."""
-    folder = run_folder.create(directory)
     settings = {TARGET: path_of(type(algorithm)), **describe(algorithm)}
-    run_folder.write_settings(folder, {"environment": name_of(algorithm.env), "run": options, "algorithm": settings})
+    text = run_folder.settings_text({"environment": name_of(algorithm.env), "run": options, "algorithm": settings})
+    folder = run_folder.create(directory)
+    with run_folder.writing(folder / run_folder.SETTINGS):
+        (folder / run_folder.SETTINGS).write_text(text, encoding="utf-8")
     return folder
 
 

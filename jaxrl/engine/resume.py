@@ -37,6 +37,19 @@ def resume(
         FileNotFoundError, ValueError, TypeError, OSError: one sentence each.
         Interrupted: as `run`.
     """
+    chosen, options = to_resume(directory, algorithm, devices=devices, exact=exact, progress=progress)
+    return carry_out(chosen, options, is_resumed=True)
+
+
+def to_resume(
+    directory: str | os.PathLike[str],
+    algorithm: Algorithm[Any] | None = None,
+    *,
+    devices: int | Literal["same"] | None = "same",
+    exact: bool = True,
+    progress: bool = True,
+) -> tuple[Algorithm[Any], Options]:
+    """What `resume` goes on with; raises what it raises before it begins."""
     folder = Path(directory)
     settings = run_folder.read_settings(folder)
     if (folder / run_folder.SUMMARY).exists():
@@ -46,8 +59,11 @@ def resume(
     if devices != "same":
         options = dataclasses.replace(options, devices=devices)
     check_resumed(chosen, options)
-    check_same(options, newest_made_with(folder), made_with(chosen, options), exact=exact)
-    return carry_out(chosen, options, is_resumed=True)
+    before = newest_made_with(folder)
+    if before is None:  # it begins anew, and so may have other surroundings
+        before, exact = {name: settings[name] for name in ("algorithm", "run")}, False
+    check_same(options, before, made_with(chosen, options), exact=exact)
+    return chosen, options
 
 
 def read_options(folder: Path, settings: dict[str, Any]) -> Options:
@@ -58,4 +74,4 @@ def read_options(folder: Path, settings: dict[str, Any]) -> Options:
         raise ValueError(
             f"'{folder / run_folder.SETTINGS}' does not hold the options of a run of this version, so it cannot go on."
         )
-    return Options(**{**found, "log": tuple(found["log"])})
+    return Options(**found)

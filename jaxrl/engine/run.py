@@ -13,9 +13,11 @@ import jax
 import numpy as np
 
 from jaxrl.algorithm import Algorithm, num_iterations
+from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.evaluator import Evaluator
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
+from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.load import load_policy as load_policy
 from jaxrl.engine.options import Options, check_options
 from jaxrl.engine.parallel import place_seeds, seed_mesh
@@ -82,7 +84,7 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     """
     given = dict(locals())
     del given["algorithm"]
-    options = Options(**given | {"log": (log,) if isinstance(log, str) else log})
+    options = Options(**given)
     check_options(algorithm, options)
     if options.folder is not None:
         from jaxrl.engine.results import open_folder  # pictures and files only for those who want them
@@ -94,7 +96,7 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
 def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) -> Run:
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
     mesh = seed_mesh(options.devices, options.seeds)
-    with disk_cache():
+    with disk_cache(), run_folder.held(options.folder):
         keys = place_seeds(jax.random.split(options.key, options.seeds), mesh)
         if options.progress:
             print(_announcement(algorithm, options.seeds), file=sys.stderr, flush=True)
@@ -146,6 +148,8 @@ def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) 
         from jaxrl.engine.results import write_results
 
         write_results(options.folder, finished)
+    if saver.signal_number is not None:
+        raise Interrupted(f"the run had come to its end, and is in '{options.folder}'.", saver.signal_number)
     return finished
 
 

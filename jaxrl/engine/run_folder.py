@@ -4,6 +4,7 @@ import contextlib
 import csv
 import datetime
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import zipfile
@@ -49,6 +50,25 @@ def check_writable(folder: Path) -> None:
         raise PermissionError(f"The directory '{folder}' cannot be written; choose another directory.")
 
 
+@contextlib.contextmanager
+def held(folder: Path | None) -> Iterator[None]:
+    """Keep other processes from writing the run in `folder`; OSError with one sentence where one does so already.
+
+    The lock is the operating system's, and goes with the process however it ends; Windows has none of the kind.
+    """
+    if folder is None or importlib.util.find_spec("fcntl") is None:
+        yield
+        return
+    import fcntl
+
+    with (folder / SETTINGS).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError(f"Another process is at work on the run in '{folder}'; wait for it, or stop it.") from None
+        yield
+
+
 def create(directory: str | os.PathLike[str]) -> Path:
     """Make the folder of a new run, with its parents; raises as `check_new`, or OSError with one sentence."""
     folder = check_new(directory)
@@ -61,16 +81,15 @@ def create(directory: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Write `settings` in their order, with the moment, the versions and the device that they ran with."""
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """`settings` in their order, as YAML, with the moment, the versions and the device that they ran with."""
     device = jax.devices()[0]
     surroundings = {
         "began": datetime.datetime.now(datetime.UTC).isoformat(),
         "versions": versions(),
         "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
     }
-    text = yaml.safe_dump({**settings, **surroundings}, sort_keys=False, allow_unicode=True, width=120)
-    (folder / SETTINGS).write_text(text, encoding="utf-8")
+    return yaml.safe_dump({**settings, **surroundings}, sort_keys=False, allow_unicode=True, width=120)
 
 
 def versions() -> dict[str, str]:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from jaxrl.algorithm import Policy
 from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
-from jaxrl.engine.load import load_algorithm, load_policy
+from jaxrl.engine.load import load_algorithm, load_finite_policy
 from jaxrl.engine.recording import MAX_STEPS, Episode, film_episode
 from jaxrl.engine.recording_gymnasium import film_in_gymnasium
 from jaxrl.engine.videos import write_gif, write_mp4
@@ -54,7 +52,7 @@ def record_saved(
     folder = Path(directory)
     env = load_algorithm(folder).env
     numbers = _numbers(folder, seeds)
-    policies = {name: _load_finite(folder, number) for name, number in numbers.items()}
+    policies = {name: load_finite_policy(folder, number) for name, number in numbers.items()}
     target = folder / VIDEOS if output is None else Path(output)
     if output is not None:
         _check_free(target, list(numbers))
@@ -80,7 +78,9 @@ def ranked_seeds(folder: Path) -> list[int]:
     returns = run_folder.read_returns(folder)
     ranked = sorted((seed for seed in returns if math.isfinite(returns[seed])), key=lambda seed: -returns[seed])
     if not ranked:
-        raise ValueError(f"The run in '{folder}' has no evaluated seed; name a seed by its number.")
+        raise ValueError(
+            f"The run in '{folder}' has no evaluated seed that did not diverge; name a seed by its number."
+        )
     return ranked
 
 
@@ -98,15 +98,6 @@ def _numbers(folder: Path, seeds: Sequence[int | str]) -> dict[str, int]:
         if number not in numbers.values():
             numbers[name] = number
     return numbers
-
-
-def _load_finite(folder: Path, seed: int) -> Policy:
-    policy = load_policy(folder, seed)
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(policy) if jnp.issubdtype(leaf.dtype, jnp.inexact)):
-        raise ValueError(
-            f"Seed {seed} of the run in '{folder}' diverged: its policy holds NaN or infinity; name another."
-        )
-    return policy
 
 
 def _check_free(target: Path, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine import run_folder
-from jaxrl.engine.checkpoints import Checkpoints, Saved, restore_newest
+from jaxrl.engine.checkpoints import Checkpoints, Saved, has_checkpoint, restore_newest
 from jaxrl.engine.host_loop import Prepared
 from jaxrl.engine.interrupts import Interrupted, deferred
 from jaxrl.engine.options import Options
@@ -31,6 +31,8 @@ class Saver:
         self._checkpoints, self._options, self._last = checkpoints, options, last
         self.stop_asked: Callable[[], int | None] = lambda: None
         self.stopped_at: int | None = None
+        self.signal_number: int | None = None
+        """The signal that came while training, if one did."""
 
     @property
     def seconds(self) -> float:
@@ -76,27 +78,27 @@ def saving(algorithm: Algorithm[Any], options: Options, seconds: float) -> Itera
     with deferred() as saver.stop_asked:
         yield saver
         saver.close()
-        number = saver.stop_asked()
-    if saver.stopped_at is not None and number is not None:
+        saver.signal_number = saver.stop_asked()
+    if saver.stopped_at is not None and saver.signal_number is not None:
         where = f"stopped at iteration {saver.stopped_at:,} of {last:,}, and saved"
-        raise Interrupted(f"{where}; go on with `jaxrl resume {folder}`.", number)
+        raise Interrupted(f"{where}; go on with `jaxrl resume {folder}`.", saver.signal_number)
 
 
 def restored(prepared: Prepared, options: Options, mesh: Mesh | None) -> tuple[Prepared, Saved]:
     """With the states of the newest checkpoint in place of the first ones, where there is a checkpoint."""
     folder = options.folder
     assert folder is not None  # a run without one saves nothing
-    template = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding),
-        _saved_part(prepared.states, options),
-    )
-    saved = restore_newest(folder, template) or NOTHING_SAVED
+    if not has_checkpoint(folder):
+        print(f"'{folder}' holds no checkpoint yet: the run begins anew.", file=sys.stderr)
+        tables.rewrite(folder, [])
+        return prepared, NOTHING_SAVED
+    first = _saved_part(prepared.states, options)
+    template = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), first)
+    jax.tree.map(lambda leaf: leaf.delete(), first)  # a device may have no room for the states twice
+    saved = restore_newest(folder, template)
     tables.rewrite(folder, saved.reports)
     for sentence in saved.skipped:
         print(sentence, file=sys.stderr)
-    if not saved.reports:
-        print(f"'{folder}' holds no checkpoint yet: the run begins anew.", file=sys.stderr)
-        return prepared, saved
     states = saved.states
     if _leaves_out_replay(prepared.states, options):
         print(
@@ -137,7 +139,7 @@ def _saved_part(states: Any, options: Options) -> Any:
 def made_with(algorithm: Algorithm[Any], options: Options) -> dict[str, Any]:
     """What decides the bits of a run, as plain data."""
     settings = {TARGET: path_of(type(algorithm)), **describe(algorithm)}
-    names = ("seeds", "seed", "num_reports", "eval_every", "target_return", "checkpoint_replay")
+    names = ("seeds", "seed", "num_reports", "eval_episodes", "eval_every", "target_return", "checkpoint_replay")
     run = {name: value for name, value in options.as_settings().items() if name in names}
     return {
         "algorithm": settings,
@@ -147,10 +149,8 @@ def made_with(algorithm: Algorithm[Any], options: Options) -> dict[str, Any]:
     }
 
 
-def check_same(options: Options, before: dict[str, Any] | None, now: dict[str, Any], *, exact: bool) -> None:
-    """Refuse other settings than those of the checkpoints, and where it is to be exact other surroundings."""
-    if before is None:
-        return
+def check_same(options: Options, before: dict[str, Any], now: dict[str, Any], *, exact: bool) -> None:
+    """Refuse other settings than those of the run so far, and where it is to be exact other surroundings."""
     folder = options.folder
     for group in ("algorithm", "run"):
         for name, value in now[group].items():
@@ -159,9 +159,11 @@ def check_same(options: Options, before: dict[str, Any] | None, now: dict[str, A
                     f"The run in '{folder}' was made with {name}={before[group].get(name)!r}, and now it is {value!r}: "
                     "a run goes on with its own settings; change it back, or begin a new run."
                 )
+    if not exact:
+        return
     then = {**before["versions"], "device": before["device"]}
     for name, value in {**now["versions"], "device": now["device"]}.items():
-        if exact and then.get(name) != value:
+        if then.get(name) != value:
             raise ValueError(
                 f"The run in '{folder}' was made with {name} {then.get(name)}, and this is {name} {value}, so it would "
                 "not go on to the same bits; go back to that one, or say exact=false to go on all the same."

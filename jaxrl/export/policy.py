@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxrl.algorithm import Algorithm
-from jaxrl.engine.load import best_seed, load_algorithm, load_policy
+from jaxrl.engine.load import best_seed, load_algorithm, load_finite_policy
 from jaxrl.engine.record import label_of
 from jaxrl.export import numpy_file, onnx, stablehlo
 from jaxrl.export.greedy import Greedy, greedy
@@ -45,7 +45,7 @@ def export_policy(
     folder = Path(run) / "policy" if directory is None else Path(directory)
     chosen = load_algorithm(run) if algorithm is None else algorithm
     number = best_seed(run) if seed == "best" else seed
-    policy = greedy(load_policy(run, number, algorithm=chosen), chosen.env.observation_space, batch)
+    policy = greedy(load_finite_policy(run, number, algorithm=chosen), chosen.env.observation_space, batch)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"'{folder}' is a file, not a folder; choose another folder.")
     held = [name for each in forms for name in FILES[each] if (folder / name).exists()]

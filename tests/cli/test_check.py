@@ -1,11 +1,17 @@
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from drift import DRIFT
 
 import jaxrl
+from jaxrl.cli.help import RUN_SETTINGS
 from jaxrl.cli.main import COMMANDS, HELP, main
 from jaxrl.engine import checkpoints
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +115,7 @@ def test_every_command_is_in_the_help_and_has_one(command, capsys):
         ([], "jaxrl resume needs a run folder, as in jaxrl resume runs/NAME"),
         (["{run}"], "came to its end; there is nothing to go on with"),
         (["{run}", "device=2"], "There is no setting 'device'; did you mean 'devices'?"),
+        (["{run}", "devices=["], "devices must be a number, true or false, got '['"),
         (["{run}", "exact=perhaps"], "exact must be true or false, got 'perhaps'"),
         (["nowhere"], "'nowhere' holds no run: settings.yaml is missing"),
     ],
@@ -116,3 +123,30 @@ def test_every_command_is_in_the_help_and_has_one(command, capsys):
 def test_what_cannot_be_resumed_is_refused(words, sentence, finished, capsys):
     assert main(["resume", *(word.format(run=finished) for word in words)]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_train_help_explains_every_setting_of_a_run():
+    settings = yaml.safe_load((ROOT / "jaxrl" / "configs" / "train.yaml").read_text())
+    assert set(RUN_SETTINGS) == set(settings) - {"defaults"} | {"algorithm", "env"}
+
+
+def test_an_interruption_without_a_word_is_named(monkeypatch, capsys):
+    def interrupt(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxrl.cli.listing.show_list", interrupt)
+    assert main(["list"]) == 130
+    assert capsys.readouterr().err == "jaxrl: interrupted.\n"
+
+
+def test_one_log_needs_no_brackets(tmp_path, capsys):
+    assert main(["train", "log=tensorbord", f"directory={tmp_path / 'run'}"]) == 2
+    assert "There is no log 'tensorbord'; did you mean 'tensorboard'?" in capsys.readouterr().err
+
+
+def test_a_diverged_policy_is_not_exported(copied, capsys):
+    with np.load(copied / "policies.npz") as file:
+        arrays = {name: np.where(np.arange(2) == 1, np.nan, file[name]) for name in file.files}
+    np.savez(copied / "policies.npz", **arrays)
+    assert main(["export", str(copied), "seed=1", "form=numpy"]) == 2
+    assert "Seed 1 of the run in" in capsys.readouterr().err

@@ -163,5 +163,5 @@ def test_the_seeds_are_ranked_by_their_evaluation(tmp_path, means, ranked):
 
 def test_a_run_of_diverged_seeds_has_no_best_one(tmp_path):
     (tmp_path / "evaluation.csv").write_text("seed,return\n0,nan\n")
-    with pytest.raises(ValueError, match="has no evaluated seed; name a seed by its number"):
+    with pytest.raises(ValueError, match="has no evaluated seed that did not diverge; name a seed by"):
         ranked_seeds(tmp_path)

@@ -1,9 +1,11 @@
 """A run in a process of its own that is killed: `killed_run.py run|resume CASE FOLDER SIGNAL REPORT`.
 
-The signal comes when that many reports were written, or for REPORT `saving` in the middle of the second save.
+The signal comes when that many reports were written, or for REPORT `saving` in the middle of the second save. For the
+SIGNAL `full` no file can get large any more, as on a disk that is full.
 """
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -31,9 +33,9 @@ def after_reports(number: int, folder: Path, what: Any) -> None:
     """`what()` happens once that many reports are written, and there is a whole checkpoint."""
     append, calls = tables.append_csv, []
 
-    def append_and_count(*arguments: Any) -> None:
-        append(*arguments)
-        calls.append(arguments)
+    def append_and_count(path: Path, report: Any) -> None:
+        append(path, report)
+        calls.extend([report] if path.name == "metrics.csv" else [])  # and not what a resumed run writes again
         if len(calls) == number:
             while not any(path.name.isdecimal() for path in (folder / "checkpoints").iterdir()):
                 time.sleep(0.01)
@@ -61,7 +63,10 @@ def main() -> None:
     checkpoints.MOST_OF_TIME = 1e6  # save as often as it can
 
     def send() -> None:
-        os.kill(os.getpid(), signal.Signals[signal_name])
+        if signal_name == "full":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+        else:
+            os.kill(os.getpid(), signal.Signals[signal_name])
 
     if report == "saving":
         while_saving(send)

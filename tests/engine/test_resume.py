@@ -1,15 +1,14 @@
 """A run that was killed goes on bit for bit: processes are really killed, at random moments, also during a save."""
 
-import contextlib
 import dataclasses
 import json
 import os
 import random
-import resource
+import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 from drift import DRIFT
-from killed_run import CASES, OPTIONS, after_reports
+from killed_run import CASES, OPTIONS
 
 import jaxrl
 from jaxrl.engine import checkpoints, run_folder
@@ -112,13 +111,48 @@ def test_a_damaged_checkpoint_is_left_out_and_the_one_before_is_used(
     assert_same_run(tmp_path / "whole", stopped)
 
 
+def test_a_damaged_checkpoint_is_written_anew(
+    stopped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damage(stopped / "checkpoints" / "4")
+    monkeypatch.setattr(checkpoints.Checkpoints, "is_due", property(lambda self: True))
+    assert jaxrl.resume(stopped, progress=False).iteration == 7
+    assert sorted(path.name for path in (stopped / "checkpoints").iterdir()) == ["6", "7"]
+
+
+def test_a_signal_in_the_last_stretch_lets_the_run_come_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop_at(monkeypatch, 7, terminate)
+    with pytest.raises(Interrupted, match="the run had come to its end, and is in"):
+        jaxrl.run(DRIFT, **SMALL, directory=tmp_path / "run")
+    assert (tmp_path / "run" / "summary.txt").exists()
+    assert "Stopping at the next report" in capsys.readouterr().err
+
+
+def test_a_second_process_is_kept_out(stopped: Path) -> None:
+    with run_folder.held(stopped), pytest.raises(OSError, match="Another process is at work on the run in"):
+        jaxrl.resume(stopped, progress=False)
+    assert jaxrl.resume(stopped, progress=False).iteration == 7
+
+
+@pytest.mark.parametrize("impl", ["rbg", "threefry2x32"])
+def test_a_key_in_place_of_a_seed_comes_back(impl: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = SMALL | {"seed": jax.random.key(5, impl=impl), "target_return": np.float64(1e6)}
+    with monkeypatch.context() as patch:
+        stop_at(patch, 4, terminate)
+        with pytest.raises(Interrupted):
+            jaxrl.run(DRIFT, **options, directory=tmp_path / "stopped")
+    jaxrl.resume(tmp_path / "stopped", progress=False)
+    jaxrl.run(DRIFT, **options, directory=tmp_path / "whole")
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
 def test_where_every_checkpoint_is_damaged_nothing_is_touched(stopped: Path) -> None:
     for checkpoint in (stopped / "checkpoints").iterdir():
         damage(checkpoint)
     rows = (stopped / "metrics.csv").read_text()
-    with pytest.raises(
-        ValueError, match=r"No checkpoint in '.*' can be read\. The checkpoint at iteration 4 is damaged"
-    ):
+    with pytest.raises(OSError, match=r"No checkpoint in '.*' can be read\. The checkpoint at iteration 4 is damaged"):
         jaxrl.resume(stopped, progress=False)
     assert (stopped / "metrics.csv").read_text() == rows
 
@@ -129,6 +163,13 @@ def test_the_checkpoints_of_another_run_are_refused(stopped: Path, tmp_path: Pat
     (stopped / "settings.yaml").write_text(yaml.safe_dump(settings))
     with pytest.raises(ValueError, match=r"was made with rate=0\.5, and now it is 0\.25: a run goes on with its own"):
         jaxrl.resume(stopped, progress=False)
+
+
+def test_another_algorithm_is_refused_also_where_there_is_no_checkpoint(stopped: Path) -> None:
+    shutil.rmtree(stopped / "checkpoints")
+    other = dataclasses.replace(DRIFT, rate=0.25)
+    with pytest.raises(ValueError, match=r"was made with rate=0\.5, and now it is 0\.25"):
+        jaxrl.resume(stopped, progress=False, algorithm=other)
 
 
 @pytest.mark.parametrize(("name", "value"), [("jax", "0.0.1"), ("device", "abacus")])
@@ -197,27 +238,15 @@ def test_on_another_number_of_devices_it_goes_on_as_it_would_have(
         np.testing.assert_allclose(spread.metrics[name][:, 30:34], values[:, 30:34], rtol=1e-3, atol=1e-6, err_msg=name)
 
 
-@contextlib.contextmanager
-def no_file_larger_than(limit: int) -> Iterator[None]:
-    """For this process, as on a disk that is full: writing more fails."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options, case = {**OPTIONS, "progress": False}, CASES["dqn"]
-    with monkeypatch.context() as patch, contextlib.ExitStack() as stack:
-        patch.setattr(checkpoints, "MOST_OF_TIME", 1e6)
-        patch.setattr(tables, "append_csv", tables.append_csv)  # to be brought back afterwards
-        after_reports(10, tmp_path / "full", lambda: stack.enter_context(no_file_larger_than(20_000)))
-        with pytest.raises(OSError, match=r"could not be written .*; those before it are whole: make room, then go on"):
-            jaxrl.run(case(), **options, directory=tmp_path / "full")
+def test_a_full_disk_leaves_the_last_checkpoint_to_go_on_from(tmp_path: Path) -> None:
+    failed = in_a_process("run", "dqn", tmp_path / "full", "full", 10)
+    assert failed.returncode == 1
+    sentence = (
+        r"OSError: The checkpoint at .* could not be written .*; those before it are whole: make room, then go on"
+    )
+    assert re.search(sentence, failed.stderr)
     jaxrl.resume(tmp_path / "full", progress=False)
-    jaxrl.run(case(), **options, directory=tmp_path / "whole")
+    jaxrl.run(CASES["dqn"](), **OPTIONS, directory=tmp_path / "whole", progress=False)
     assert_same_run(tmp_path / "whole", tmp_path / "full")
 
 

@@ -209,6 +209,7 @@ def test_what_was_measured_survives_an_interruption(tmp_path, monkeypatch):
         ({"seed": "abc"}, "seed must be a whole number or a JAX key, got 'abc'"),
         ({"seed": np.zeros(2)}, r"key must be a JAX random key such as jax\.random\.key\(0\)"),
         ({"seed": jax.random.split(jax.random.key(0), 3)}, r"must be a single key, got an array of shape \(3,\)"),
+        ({"seed": 2**63}, "seed must be a whole number of at most 64 bits, got 9223372036854775808"),
         ({"devices": 0}, r"devices must be None \(the default device\) or a number of at least 1, got 0"),
         ({"devices": 1_000}, "devices=1000 was asked for, and JAX sees 4"),
         ({"devices": 2, "seeds": 3}, "seeds must be a multiple of devices, got 3 seeds for 2 devices"),

@@ -134,3 +134,17 @@ def test_the_speed_counts_each_seed_until_it_stops():
     assert 0 < len(result.stopped) < SEEDS
     expected = sum(10 * result.stopped.get(seed, 7) for seed in range(SEEDS))
     assert result.steps_of_all == expected < 10 * 7 * SEEDS
+
+
+def test_a_target_needs_something_to_compare_it_with():
+    prepared = prepare(DRIFT, jax.random.split(jax.random.key(0), SEEDS), None)
+    nameless = dataclasses.replace(prepared, program=lambda *args: without_returns(prepared.program(*args)))
+    with pytest.raises(
+        ValueError, match="the metric episode_return, which this algorithm does not have; set eval_every"
+    ):
+        train_with_reports(nameless, 7, Watch(target_return=1.0))
+
+
+def without_returns(answer):
+    states, (metrics, diverged_at) = answer
+    return states, ({name: values for name, values in metrics.items() if name != "episode_return"}, diverged_at)

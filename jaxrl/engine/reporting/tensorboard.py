@@ -8,13 +8,13 @@ from jaxrl.engine.reporting.report import Report, stream_names
 
 
 @contextlib.contextmanager
-def streams(folder: Path, num_seeds: int, first_step: int) -> Iterator[Callable[[Report], None]]:
+def streams(folder: Path, num_seeds: int, done: int) -> Iterator[Callable[[Report], None]]:
     """A line for the mean over seeds (`tensorboard/mean`), and one for each of `num_seeds` (`tensorboard/seed_0`)."""
     from tensorboardX import SummaryWriter  # an extra
 
-    # A purge step tells the reader to forget what an earlier process wrote from there on.
+    # The reader forgets what an earlier process wrote after the last step that this run knows.
     writers = {
-        seed: SummaryWriter(str(folder / "tensorboard" / name), purge_step=first_step or None)
+        seed: SummaryWriter(str(folder / "tensorboard" / name), purge_step=done + 1, filename_suffix=f".{done}")
         for seed, name in stream_names(num_seeds).items()
     }
 

@@ -51,15 +51,20 @@ def test_tables_are_brought_back_to_what_a_checkpoint_knows(tmp_path):
 
 
 def scalars(folder):
-    """(tag, step) -> value of the event files in `folder`: records of length, checksum, event, checksum."""
-    from tensorboardX.proto.event_pb2 import Event
+    """(tag, step) -> value, as a reader of the event files in `folder` sees them.
+
+    They are records of length, checksum, event, checksum; a start purges what has its step or a later one.
+    """
+    from tensorboardX.proto.event_pb2 import Event, SessionLog
 
     found = {}
-    for path in folder.glob("events.*"):
+    for path in sorted(folder.glob("events.*"), key=lambda path: path.stat().st_mtime_ns):
         data = path.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
             event = Event.FromString(data[12 : 12 + length])
+            if event.session_log.status == SessionLog.START:
+                found = {(tag, step): value for (tag, step), value in found.items() if step < event.step}
             found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
             data = data[12 + length + 4 :]
     return found
@@ -78,6 +83,14 @@ def test_tensorboard_has_a_stream_for_the_mean_and_for_each_seed(tmp_path):
     )
     assert scalars(folder / "seed_1") == {("episode_return", 10): 2.0, ("episode_return", 20): 3.0}
     assert {path.name for path in folder.iterdir()} == {"mean", "seed_0", "seed_1", "seed_2"}
+
+
+@pytest.mark.parametrize("done", [0, 10])
+def test_tensorboard_forgets_what_a_resumed_run_does_again(done, tmp_path):
+    write(tmp_path, ("tensorboard",), (1, 2), seeds=False)
+    write(tmp_path, ("tensorboard",), range(1 + done // 10, 4), seeds=False, done=done)
+    found = scalars(tmp_path / "tensorboard" / "mean")
+    assert sorted(step for tag, step in found if tag == "loss") == [10, 20, 30]
 
 
 def test_without_log_seeds_there_is_the_mean_alone(tmp_path):
