@@ -99,7 +99,7 @@ def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) 
     with disk_cache(), run_folder.held(options.folder):
         keys = place_seeds(jax.random.split(options.key, options.seeds), mesh)
         if options.progress:
-            print(_announcement(algorithm, options.seeds), file=sys.stderr, flush=True)
+            print(_announcement(algorithm, options), file=sys.stderr, flush=True)
         prepared, saved = prepare(algorithm, keys, mesh), NOTHING_SAVED
         if is_resumed:
             prepared, saved = restored(prepared, options, mesh)
@@ -153,10 +153,12 @@ def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) 
     return finished
 
 
-def _announcement(algorithm: Algorithm[Any], seeds: int) -> str:
+def _announcement(algorithm: Algorithm[Any], options: Options) -> str:
     replay = replay_bytes(algorithm)
     memory = f", each with a replay of {size(replay)}" if replay else ""
-    return f"Compiling {label_of(algorithm)} for {count(seeds, 'seed')}{memory} ..."
+    if replay and options.folder is not None and not options.checkpoint_replay:
+        memory += ", which checkpoints leave out, so that a resumed run goes on approximately"
+    return f"Compiling {label_of(algorithm)} for {count(options.seeds, 'seed')}{memory} ..."
 
 
 @contextlib.contextmanager

@@ -264,7 +264,8 @@ def test_a_replay_left_out_is_played_anew(
     with monkeypatch.context() as patch:
         stop_at(patch, 30, terminate)
         with pytest.raises(Interrupted):
-            jaxrl.run(agent, **options, checkpoint_replay=False, directory=tmp_path / "small")
+            jaxrl.run(agent, **options | {"progress": True}, checkpoint_replay=False, directory=tmp_path / "small")
+    assert "which checkpoints leave out, so that a resumed run goes on approximately" in capsys.readouterr().err
     replay_bytes = 2 * 2_000 * (4 + 4) * 4  # two seeds: observation and successor alone
     newest = max((tmp_path / "small" / "checkpoints").iterdir(), key=lambda path: int(path.name))
     assert sum(path.stat().st_size for path in newest.rglob("*") if path.is_file()) < replay_bytes / 2

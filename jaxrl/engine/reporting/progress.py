@@ -41,24 +41,20 @@ def progress(total_steps: int, seeds: int, label: str, *, show: bool = True, don
         yield lambda report: None
     elif _is_terminal(sys.stderr):
         with _live_table(total_steps, seeds, label, done) as table:
-            yield _with_last_evaluation(table)
+            yield _with_last_values(table)
     else:
-        yield _with_last_evaluation(_lines(total_steps, seeds, label, sys.stderr, done))
+        yield _with_last_values(_lines(total_steps, seeds, label, sys.stderr, done))
 
 
-def _with_last_evaluation(show: Show) -> Show:
-    """The returns of the last evaluation stay in sight until the next."""
-    last: NDArray[np.float32] | None = None
+def _with_last_values(show: Show) -> Show:
+    """What was measured last stays in sight where nothing was since: no episode ended, or none were evaluated."""
+    last: dict[str, NDArray[np.float32]] = {}
 
     def show_report(report: Report) -> None:
-        nonlocal last
-        latest = report.metrics.get(EVALUATION_RETURN)
-        if latest is None:
-            show(report)
-            return
-        if last is None or np.isfinite(latest).any():
-            last = latest
-        show(dataclasses.replace(report, metrics={**report.metrics, EVALUATION_RETURN: last}))
+        for name, values in report.metrics.items():
+            is_new = np.isfinite(values) | ~report.is_finite
+            last[name] = np.where(is_new, values, last.get(name, values))
+        show(dataclasses.replace(report, metrics=dict(last)))
 
     return show_report
 

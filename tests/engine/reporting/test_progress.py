@@ -74,6 +74,15 @@ def test_the_last_line_comes_where_every_seed_has_stopped(capsys):
     assert lines[-1].endswith("return 9.0, 1 diverged, 1 at the target")
 
 
+def test_a_return_stays_in_sight_while_no_episode_ends(capsys):
+    with progress(30, 2, "run") as show:
+        show(report(10, (1.0, 3.0)))
+        show(report(20, (5.0, np.nan)))
+        show(report(30, (5.0, np.nan), diverged_at=[-1, 3]))
+    endings = [line.split("return ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert endings == ["2.0", "4.0", "5.0, 1 diverged"]
+
+
 def test_the_last_evaluation_stays_in_sight(capsys):
     with progress(30, 1, "run") as show:
         for steps, evaluated in ((10, np.nan), (20, 7.0), (30, np.nan)):
