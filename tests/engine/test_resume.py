@@ -274,3 +274,18 @@ def test_a_replay_left_out_is_played_anew(
     rows = jax.device_get(resumed.state.replay.rows)
     assert (np.abs(rows.obs).sum(axis=-1) > 0).all()  # every row was filled
     assert {*np.unique(rows.reward)} == {1.0}
+
+
+def test_a_seed_that_had_stopped_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = np.asarray(jaxrl.run(DRIFT, **SMALL).state.learner.twin)  # of the weights, which grow by 0.5 an iteration
+    options = SMALL | {"eval_every": 1, "target_return": 4 * float(first.max() + 0.4)}  # the higher one: 1 iteration
+    with monkeypatch.context() as patch:
+        stop_at(patch, 2, terminate)
+        with pytest.raises(Interrupted):
+            jaxrl.run(DRIFT, **options, directory=tmp_path / "stopped")
+    resumed = jaxrl.resume(tmp_path / "stopped", progress=False)
+    whole = jaxrl.run(DRIFT, **options, directory=tmp_path / "whole")
+    assert resumed.stopped == whole.stopped
+    assert resumed.stopped[int(first.argmax())] == 1
+    assert max(resumed.stopped.get(seed, 7) for seed in range(2)) > 2
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
