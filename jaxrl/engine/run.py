@@ -16,7 +16,7 @@ from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.evaluator import Evaluator
-from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
+from jaxrl.engine.host_loop import Prepared, Trained, Watch, prepare, train_with_reports
 from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.load import load_policy as load_policy
 from jaxrl.engine.options import Options, check_options
@@ -28,7 +28,7 @@ from jaxrl.engine.replay_memory import replay_bytes
 from jaxrl.engine.reporting.logs import logs
 from jaxrl.engine.reporting.progress import progress as show_progress
 from jaxrl.engine.reporting.report import Report
-from jaxrl.engine.saving import NOTHING_SAVED, restored, saving
+from jaxrl.engine.saving import NOTHING_SAVED, Saver, restored, saving
 from jaxrl.memory import peak_bytes, program_bytes, size, tree_bytes
 
 
@@ -120,9 +120,21 @@ def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) 
             trained = train_with_reports(
                 prepared, options.num_reports, watch, reports=saved.reports, seconds=saved.seconds_training
             )
-        evaluation = evaluator.final(trained.states)
-    finished = Run(
-        algorithm=algorithm,
+        finished = _finished(prepared, trained, evaluator, saver, options)
+        if options.folder is not None:
+            from jaxrl.engine.results import write_results
+
+            write_results(options.folder, finished)
+    if saver.signal_number is not None:
+        raise Interrupted(f"the run had come to its end, and is in '{options.folder}'.", saver.signal_number)
+    return finished
+
+
+def _finished(prepared: Prepared, trained: Trained, evaluator: Evaluator, saver: Saver, options: Options) -> Run:
+    """What was trained, evaluated, with what it cost."""
+    evaluation = evaluator.final(trained.states)
+    return Run(
+        algorithm=prepared.algorithm,
         state=trained.states,
         iteration=trained.reports[-1].iteration,
         steps=np.asarray([report.steps for report in trained.reports], np.int64),
@@ -144,13 +156,6 @@ def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) 
             checkpoints=saver.bytes_on_disk,
         ),
     )
-    if options.folder is not None:
-        from jaxrl.engine.results import write_results
-
-        write_results(options.folder, finished)
-    if saver.signal_number is not None:
-        raise Interrupted(f"the run had come to its end, and is in '{options.folder}'.", saver.signal_number)
-    return finished
 
 
 def _announcement(algorithm: Algorithm[Any], options: Options) -> str:
