@@ -17,10 +17,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[Callable[[], int | None]]:
+def deferred(*, show: bool) -> Iterator[Callable[[], int | None]]:
     """Yield a function that gives the signal that came, or None; a second one of a kind ends the process as ever.
 
-    Outside the main thread, where Python allows no handlers, nothing is put off.
+    With `show` it is answered on stderr at once. Outside the main thread, where Python allows no handlers, nothing is
+    put off.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -33,7 +34,10 @@ def deferred() -> Iterator[Callable[[], int | None]]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
         signal.signal(number, before[signal.Signals(number)])
-        print("\nStopping at the next report, where everything is saved; once more to stop at once.", file=sys.stderr)
+        if show:
+            print(
+                "\nStopping at the next report, where everything is saved; once more to stop at once.", file=sys.stderr
+            )
 
     for number in before:
         signal.signal(number, note)

@@ -75,7 +75,7 @@ def saving(algorithm: Algorithm[Any], options: Options, seconds: float) -> Itera
         return
     about = made_with(algorithm, options)
     saver = Saver(Checkpoints(folder, keep=keep, every=every, made_with=about, seconds=seconds), options, last)
-    with deferred() as saver.stop_asked:
+    with deferred(show=options.progress) as saver.stop_asked:
         yield saver
         saver.close()
         saver.signal_number = saver.stop_asked()

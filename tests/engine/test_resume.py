@@ -125,7 +125,7 @@ def test_a_signal_in_the_last_stretch_lets_the_run_come_to_its_end(
 ) -> None:
     stop_at(monkeypatch, 7, terminate)
     with pytest.raises(Interrupted, match="the run had come to its end, and is in"):
-        jaxrl.run(DRIFT, **SMALL, directory=tmp_path / "run")
+        jaxrl.run(DRIFT, **SMALL | {"progress": True}, directory=tmp_path / "run")
     assert (tmp_path / "run" / "summary.txt").exists()
     assert "Stopping at the next report" in capsys.readouterr().err
 
