@@ -127,7 +127,7 @@ def test_a_signal_in_the_last_stretch_lets_the_run_come_to_its_end(
     with pytest.raises(Interrupted, match="the run had come to its end, and is in"):
         jaxrl.run(DRIFT, **SMALL | {"progress": True}, directory=tmp_path / "run")
     assert (tmp_path / "run" / "summary.txt").exists()
-    assert "Stopping at the next report" in capsys.readouterr().err
+    assert "Stopping and saving at the next report" in capsys.readouterr().err
 
 
 def test_a_second_process_is_kept_out(stopped: Path) -> None:
