@@ -35,9 +35,7 @@ def deferred(*, show: bool) -> Iterator[Callable[[], int | None]]:
         came.append(number)
         signal.signal(number, before[signal.Signals(number)])
         if show:
-            print(
-                "\nStopping at the next report, where everything is saved; once more to stop at once.", file=sys.stderr
-            )
+            print("\nStopping and saving at the next report; once more to stop at once.", file=sys.stderr)
 
     for number in before:
         signal.signal(number, note)
