@@ -4,6 +4,7 @@ import importlib.util
 import math
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +16,20 @@ def device_bytes() -> int:
     return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def free_bytes() -> int:
+    """Of the memory of the default device, what is not taken; of the host's where that is the device."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+    return _first_kilobytes("/proc/meminfo", "MemAvailable:") or device_bytes()
+
+
+def held_bytes() -> int:
+    """What the default device holds for this process; where it is the CPU, all that the process holds."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return int(stats.get("bytes_in_use", 0)) or _first_kilobytes("/proc/self/status", "VmRSS:") or 0
+
+
 def peak_bytes() -> int:
     """The most memory that the default device held at once in this process; where it is the CPU, the process itself."""
     stats = jax.local_devices()[0].memory_stats() or {}
@@ -24,6 +39,15 @@ def peak_bytes() -> int:
 
     in_process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return int(in_process)
+
+
+def _first_kilobytes(path: str, label: str) -> int | None:
+    """The number behind `label` in one of Linux's files on memory, in bytes; None where there is none."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(label)), None)
 
 
 def program_bytes(compiled: Any) -> int:

@@ -27,7 +27,7 @@ ARRAY = "_array_"
 
 def describe(thing: Any) -> dict[str, Any]:
     """Every setting of a dataclass as plain data: None, bool, int, float, str, lists and mappings, all written out."""
-    return {name: _plain(getattr(thing, name)) for name in _arguments(type(thing))}
+    return {name: plain(getattr(thing, name)) for name in _arguments(type(thing))}
 
 
 def describe_object(thing: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def describe_object(thing: Any) -> dict[str, Any]:
             others = {other: value for other, value in given.items() if other != name}
             if given[name] is default or _is_rebuilt(cls, others, thing):
                 given = others
-    settings = {TARGET: path_of(cls), **{name: _plain(value) for name, value in given.items()}}
+    settings = {TARGET: path_of(cls), **{name: plain(value) for name, value in given.items()}}
     return settings if _is_rebuilt(build_object, {"settings": settings}, thing) else {REPR: repr(thing)}
 
 
@@ -130,11 +130,12 @@ def _arguments(cls: type[Any]) -> dict[str, Any]:
     return {parameter.name: parameter.default for parameter in parameters if parameter.kind in kinds}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` as plain data; an object as the mapping that `describe_object` gives."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(entry) for name, entry in value.items()}
+        return {str(name): plain(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return np.dtype(value).name
     if isinstance(value, (np.ndarray, np.generic)) or (isinstance(value, jax.Array) and _is_number(value)):

@@ -43,10 +43,10 @@ def resume(arguments: Sequence[str]) -> int:
     if not isinstance(settings.get("exact", True), bool):
         raise UsageError(f"exact must be true or false, got '{settings['exact']}'.")
     with as_usage_error():
-        algorithm, options = to_resume(folder, **settings)
+        settings_of_run, options = to_resume(folder, **settings)
     try:
-        run = carry_out(algorithm, options, is_resumed=True)
+        run = carry_out(settings_of_run, options, is_resumed=True)
     except OSError as error:
         raise UsageError(" ".join(str(error).split())) from error
     print(run, flush=True)
-    return int(len(run.diverged) == run.seeds)
+    return int(len(run.diverged) == len(run.population))

@@ -1,16 +1,20 @@
 """Whether everything in a run folder can be read."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import damaged_checkpoints
-from jaxrl.engine.load import load_algorithm, load_policies
+from jaxrl.engine.load import load_policies, load_settings
+from jaxrl.engine.population import Population
 from jaxrl.engine.resume import read_options
 from jaxrl.engine.saved_run import load_run
-from jaxrl.engine.saving import state_shapes
+from jaxrl.engine.saving import saved_form, saved_layout
 
 
 def check_run(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
@@ -34,7 +38,10 @@ def check_run(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
 
 def _damaged(folder: Path, settings: dict[str, Any]) -> list[str]:
     options = read_options(folder, settings)
-    return damaged_checkpoints(folder, state_shapes(load_algorithm(folder), options))
+    population = Population(load_settings(folder), jax.random.split(options.key, options.seeds))
+    layout = saved_layout(dataclasses.replace(options, directory=str(folder)))
+    assert layout is not None  # there is a checkpoint
+    return damaged_checkpoints(folder, saved_form(population, options, layout))
 
 
 def _read(read: Callable[[], Any], problems: list[str]) -> Any:

@@ -1,6 +1,7 @@
 """Checkpoints: everything that it takes to go on bit for bit, written by Orbax beside the training.
 
-A checkpoint holds the states of all seeds (learner, replay, world), the reports so far, and what they were made with.
+A checkpoint holds the states of all agents (learner, replay, world), the reports so far, and what they were made with.
+Of a population that is trained in waves it holds the states of the wave at work, and what those before it came to.
 Orbax writes in the background, into a folder that gets its name only when it is complete: a kill at any moment leaves
 the checkpoints before it as they were.
 """
@@ -9,7 +10,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,12 @@ MOST_OF_TIME = 0.05
 class Saved:
     """What a checkpoint gives back."""
 
-    states: Any
+    states: list[Any]
+    """Of the chunks of the wave that was trained last."""
     reports: list[Report]
+    """Of that wave."""
+    finished: list[Any]
+    """What the waves before it came to, as `FinishedWave.as_arrays` gave it."""
     seconds_training: float
     seconds_saving: float
     """Of the run until then, both."""
@@ -62,28 +67,31 @@ class Checkpoints:
         is_writing = self._manager is not None and self._manager.is_saving_in_progress()
         return waited >= max(self._every, self._cost / MOST_OF_TIME) and not is_writing
 
-    def save(self, states: Any, reports: Sequence[Report], seconds_training: float) -> None:
-        """Save; returns once the states may be used up. Raises OSError with one sentence where it fails."""
+    def save(
+        self, number: int, states: list[Any], reports: Sequence[Report], finished: list[Any], seconds_training: float
+    ) -> None:
+        """Save under `number`; returns once the states may be used up. Raises OSError with one sentence."""
         import orbax.checkpoint as ocp
 
-        iteration = reports[-1].iteration
-        items = ocp.args.Composite(
-            states=ocp.args.StandardSave(states),
-            reports=ocp.args.StandardSave(_as_arrays(reports)),
-            about=ocp.args.JsonSave(
+        items = {
+            "states": ocp.args.StandardSave(states),
+            "reports": ocp.args.StandardSave(as_arrays(reports)),
+            "about": ocp.args.JsonSave(
                 {
                     "made_with": self._made_with,
                     "seconds_training": seconds_training,
                     "seconds_saving": self.seconds,
                 }
             ),
-        )
-        with self._waiting(iteration):
+        }
+        if finished:
+            items["finished"] = ocp.args.StandardSave(finished)
+        with self._waiting(number):
             self._manager = self._manager or _manager(self._folder, self._keep)
-            if iteration in self._manager.all_steps():  # a damaged one, which was left out
-                self._manager.delete(iteration)
-            self._manager.save(iteration, args=items, force=True)
-        self._newest = iteration
+            if number in self._manager.all_steps():  # a damaged one, which was left out
+                self._manager.delete(number)
+            self._manager.save(number, args=ocp.args.Composite(**items), force=True)
+        self._newest = number
 
     def close(self) -> None:
         """Wait until everything is written; raises as `save`."""
@@ -94,13 +102,13 @@ class Checkpoints:
             self._manager.close()
 
     @contextlib.contextmanager
-    def _waiting(self, iteration: int | None) -> Iterator[None]:
+    def _waiting(self, number: int | None) -> Iterator[None]:
         began = time.perf_counter()
         try:
             yield
         except Exception as error:  # the storage below Orbax raises more than OSError
             raise OSError(
-                f"The checkpoint at iteration {iteration} in '{self._folder / CHECKPOINTS}' could not be written "
+                f"The checkpoint at iteration {number} in '{self._folder / CHECKPOINTS}' could not be written "
                 f"({_reason(error)}); those before it are whole: make room, then go on with jaxrl resume."
             ) from error
         self._last = time.perf_counter()
@@ -114,17 +122,17 @@ def has_checkpoint(folder: Path) -> bool:
     return saves.is_dir() and any(path.name.isdecimal() for path in saves.iterdir())
 
 
-def restore_newest(folder: Path, template: Any) -> Saved:
-    """The newest checkpoint of the run in `folder` that can be read.
+Template = Callable[[int], list[Any]]
+"""The form of the states in the checkpoint of that number: leaves `jax.ShapeDtypeStruct`, with a sharding."""
 
-    `template` has the form of the states, leaves `jax.ShapeDtypeStruct` with the sharding that they are to have.
-    Raises OSError with one sentence where none can be read.
-    """
+
+def restore_newest(folder: Path, template: Template) -> Saved:
+    """The newest checkpoint of the run in `folder` that can be read; OSError with one sentence where none can be."""
     manager = _manager(folder, keep=None)
     skipped: list[str] = []
     for iteration in sorted(manager.all_steps(), reverse=True):
         try:
-            return _restore(manager, iteration, template, skipped)
+            return _restore(manager, iteration, template(iteration), skipped)
         except Exception as error:  # whatever is wrong with it, the one before may be whole
             if "RESOURCE_EXHAUSTED" in str(error):  # the device's memory, and nothing is wrong with it
                 raise
@@ -132,13 +140,13 @@ def restore_newest(folder: Path, template: Any) -> Saved:
     raise OSError(f"No checkpoint in '{folder / CHECKPOINTS}' can be read. {' '.join(skipped[:1])}".rstrip())
 
 
-def damaged_checkpoints(folder: Path, template: Any) -> list[str]:
+def damaged_checkpoints(folder: Path, template: Template) -> list[str]:
     """A sentence for each checkpoint of the run in `folder` that cannot be read; `template` as for `restore_newest`."""
     manager = _manager(folder, keep=None)
     found: list[str] = []
     for iteration in manager.all_steps():
         try:
-            _restore(manager, iteration, template, [])
+            _restore(manager, iteration, template(iteration), [])
         except Exception as error:  # whatever is wrong with it
             found.append(f"The checkpoint at iteration {iteration} is damaged ({_reason(error)}).")
     return found
@@ -160,41 +168,46 @@ def _manager(folder: Path, keep: int | None) -> Any:
 
     options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, enable_async_checkpointing=True)
     return ocp.CheckpointManager(
-        (folder / CHECKPOINTS).absolute(), options=options, item_names=("states", "reports", "about")
+        (folder / CHECKPOINTS).absolute(), options=options, item_names=("states", "reports", "finished", "about")
     )
 
 
-def _restore(manager: Any, iteration: int, template: Any, skipped: list[str]) -> Saved:
+def _restore(manager: Any, number: int, template: list[Any], skipped: list[str]) -> Saved:
     import orbax.checkpoint as ocp
 
-    found = manager.restore(
-        iteration,
-        args=ocp.args.Composite(
-            states=ocp.args.StandardRestore(template),
-            reports=ocp.args.StandardRestore(),
-            about=ocp.args.JsonRestore(),
-        ),
-    )
+    items = {
+        "states": ocp.args.StandardRestore(template),
+        "reports": ocp.args.StandardRestore(),
+        "about": ocp.args.JsonRestore(),
+    }
+    if (Path(manager.directory) / str(number) / "finished").is_dir():
+        items["finished"] = ocp.args.StandardRestore()
+    found = manager.restore(number, args=ocp.args.Composite(**items))
     return Saved(
         found.states,
-        _as_reports(found.reports),
+        as_reports(found.reports),
+        jax.tree.map(np.asarray, found.finished) if "finished" in items else [],
         found.about["seconds_training"],
         found.about.get("seconds_saving", 0.0),
         skipped,
     )
 
 
-def _as_arrays(reports: Sequence[Report]) -> dict[str, Any]:
+def as_arrays(reports: Sequence[Report]) -> dict[str, Any]:
+    """Reports of the same agents as one mapping of arrays."""
     return {
         "iteration": np.array([report.iteration for report in reports]),
         "steps": np.array([report.steps for report in reports]),
         "diverged_at": np.stack([report.diverged_at for report in reports]),
         "is_active": np.stack([report.is_active for report in reports]),
         "metrics": {name: np.stack([report.metrics[name] for report in reports]) for name in reports[0].metrics},
+        "first": np.array(reports[0].first),
+        "num_settings": np.array(reports[0].num_settings),
     }
 
 
-def _as_reports(arrays: Any) -> list[Report]:
+def as_reports(arrays: Any) -> list[Report]:
+    """The reverse of `as_arrays`."""
     arrays = jax.tree.map(np.asarray, arrays)
     return [
         Report(
@@ -203,6 +216,8 @@ def _as_reports(arrays: Any) -> list[Report]:
             metrics={name: values[row] for name, values in arrays["metrics"].items()},
             diverged_at=arrays["diverged_at"][row],
             is_active=arrays["is_active"][row],
+            first=int(arrays["first"]),
+            num_settings=int(arrays["num_settings"]),
         )
         for row, iteration in enumerate(arrays["iteration"])
     ]

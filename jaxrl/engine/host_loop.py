@@ -12,19 +12,47 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm, num_iterations
-from jaxrl.engine.programs import compile_advance, compile_begin
+from jaxrl.engine.parallel import fetch, place
+from jaxrl.engine.population import Population
+from jaxrl.engine.programs import Programs
 from jaxrl.engine.reporting.report import EVALUATION_RETURN, Report
+
+
+@dataclasses.dataclass
+class Chunk:
+    """Agents that one call of the program trains."""
+
+    members: NDArray[np.int64]
+    """[count]: which agents of the population."""
+    agents: Algorithm[Any]
+    keys: jax.Array
+    """[m]: the last chunk of a population is filled up with agents that count for nothing."""
+    run_keys: jax.Array
+    states: Any
+
+    def cut(self, tree: Any) -> Any:
+        """`tree`, leaves [m, ...], without those that count for nothing."""
+        return jax.tree.map(lambda leaf: leaf[: len(self.members)], tree)
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """Everything compiled, and the first states of all seeds."""
+    """The agents of a wave, M of them, and the program that trains a chunk of them."""
 
-    algorithm: Algorithm[Any]
+    population: Population
+    mesh: Mesh | None
     program: Any
-    run_keys: jax.Array
-    states: Any
-    seconds: float
+    chunks: list[Chunk]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The number of the first agent, and of the population's settings."""
+        return int(self.chunks[0].members[0]), len(self.population.settings)
+
+    @property
+    def members(self) -> NDArray[np.int64]:
+        """[M]: which agents of the population."""
+        return np.concatenate([chunk.members for chunk in self.chunks])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +61,10 @@ class Watch:
 
     on_report: Callable[[Report], None] = lambda report: None
     """Show it, write it down."""
-    after: Callable[[Any, list[Report], float], bool] = lambda states, reports, seconds: False
-    """`after(states, reports, seconds)`: what to do with everything so far; whether to stop there."""
-    evaluate: Callable[[Any, int], NDArray[np.float32]] | None = None
-    """`evaluate(states, iteration)` -> [S]: mean returns of greedy episodes."""
+    after: Callable[[list[Chunk], list[Report], float], bool] = lambda chunks, reports, seconds: False
+    """`after(chunks, reports, seconds)`: what to do with everything so far; whether to stop there."""
+    evaluate: Callable[[list[Chunk], int], NDArray[np.float32]] | None = None
+    """`evaluate(chunks, iteration)` -> [M]: mean returns of greedy episodes."""
     eval_every: int = 1
     """Reports between two evaluations."""
     target_return: float | None = None
@@ -47,39 +75,24 @@ class Watch:
 class Trained:
     """All reports of a training, and what it cost."""
 
-    states: Any
+    chunks: list[Chunk]
     reports: list[Report]
     seconds: float
     """Spent training, without evaluations and what the host does between two stretches."""
 
-    @property
-    def metrics(self) -> dict[str, NDArray[np.float32]]:
-        """Name -> [S, R]."""
-        names = self.reports[0].metrics
-        return {name: np.stack([report.metrics[name] for report in self.reports], axis=1) for name in names}
 
-    @property
-    def diverged(self) -> dict[int, int]:
-        """Seed -> the iteration by which its learner held NaN or infinity."""
-        last = self.reports[-1]
-        return {int(seed): int(last.diverged_at[seed]) for seed in np.flatnonzero(~last.is_finite)}
-
-    @property
-    def stopped(self) -> dict[int, int]:
-        """Seed -> the iterations it had done when it reached the target return."""
-        found: dict[int, int] = {}
-        for report in self.reports:
-            for seed in np.flatnonzero(~report.is_active & report.is_finite):
-                found.setdefault(int(seed), report.iteration)
-        return dict(sorted(found.items()))
-
-
-def prepare(algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None) -> Prepared:
-    """Compile for `keys` [S] and make the first states."""
-    begin, seconds_begin = compile_begin(algorithm, keys, mesh)
-    states, run_keys = jax.block_until_ready(begin(algorithm, keys))
-    program, seconds_program = compile_advance(algorithm, run_keys, states, mesh)
-    return Prepared(algorithm, program, run_keys, states, seconds_begin + seconds_program)
+def prepare(
+    population: Population, members: NDArray[np.int64], chunk: int, mesh: Mesh | None, programs: Programs
+) -> Prepared:
+    """The first states of `members`, in chunks of `chunk` agents, for which the programs were made."""
+    chunks = []
+    for first in range(0, len(members), chunk):
+        part = members[first : first + chunk]
+        filled = np.resize(part, chunk)
+        agents, keys = population.agents(filled), place(population.keys_of(filled), mesh)
+        states, run_keys = programs.begin(agents, keys)
+        chunks.append(Chunk(part, agents, keys, run_keys, states))
+    return Prepared(population, mesh, programs.advance, chunks)
 
 
 def train_with_reports(
@@ -89,28 +102,47 @@ def train_with_reports(
 
     There are at most `num_reports` stretches, those of `train`. `seconds` are those of the training so far.
     """
-    algorithm, states = prepared.algorithm, prepared.states
+    algorithm = prepared.population.algorithm
     whole_run = num_iterations(algorithm)
     num_reports = min(num_reports, whole_run)
     bounds = [report * whole_run // num_reports for report in range(num_reports + 1)]
     all_reports = list(reports)
     for start, stop in itertools.pairwise(bounds[len(reports) :]):
-        is_active = all_reports[-1].is_active if all_reports else np.ones(len(prepared.run_keys), bool)
+        is_active = all_reports[-1].is_active if all_reports else np.ones(len(prepared.members), bool)
         if not is_active.any():
             break
         began = time.perf_counter()
-        states, measured = prepared.program(
-            algorithm, prepared.run_keys, states, is_active, np.int32(start), np.int32(stop)
-        )
-        metrics, diverged_at = jax.device_get(measured)
+        metrics, diverged_at = _advanced(prepared, is_active, start, stop)
         seconds += time.perf_counter() - began
-        report = Report(stop, stop * algorithm.steps_per_iteration, metrics, diverged_at, is_active)
-        report = _evaluated(_held(report, all_reports), all_reports, states, watch)
+        report = Report(stop, stop * algorithm.steps_per_iteration, metrics, diverged_at, is_active, *prepared.place)
+        report = _evaluated(_held(report, all_reports), all_reports, prepared, watch)
         all_reports.append(_without_those_at_the_target(report, watch))
         watch.on_report(all_reports[-1])
-        if watch.after(states, all_reports, seconds):
+        if watch.after(prepared.chunks, all_reports, seconds):
             break
-    return Trained(states, all_reports, seconds)
+    return Trained(prepared.chunks, all_reports, seconds)
+
+
+def _advanced(prepared: Prepared, is_active: NDArray[np.bool_], start: int, stop: int) -> Any:
+    """Train every chunk that has an active agent; (metrics, diverged_at), each [M], any value for those left out."""
+    measured: list[Any] = []
+    first = 0
+    for chunk in prepared.chunks:
+        wanted = np.zeros(len(chunk.keys), bool)
+        wanted[: len(chunk.members)] = is_active[first : first + len(chunk.members)]
+        first += len(chunk.members)
+        if not wanted.any():
+            measured.append(None)
+            continue
+        arguments = (place(wanted, prepared.mesh), np.int32(start), np.int32(stop))
+        # Calls are queued: the device goes from one chunk to the next without waiting for the host.
+        chunk.states, found = prepared.program(chunk.agents, chunk.run_keys, chunk.states, *arguments)
+        measured.append(found)
+    fetched = iter(fetch([found for found in measured if found is not None]))
+    rows = [None if found is None else next(fetched) for found in measured]
+    some = next(row for row in rows if row is not None)
+    whole = [chunk.cut(some if row is None else row) for chunk, row in zip(prepared.chunks, rows, strict=True)]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *whole)
 
 
 def _held(report: Report, before: Sequence[Report]) -> Report:
@@ -123,12 +155,12 @@ def _held(report: Report, before: Sequence[Report]) -> Report:
     return dataclasses.replace(report, metrics=metrics, diverged_at=diverged_at)
 
 
-def _evaluated(report: Report, before: Sequence[Report], states: Any, watch: Watch) -> Report:
+def _evaluated(report: Report, before: Sequence[Report], prepared: Prepared, watch: Watch) -> Report:
     """With the returns of greedy episodes, where it is time for them; those who stopped keep their last ones."""
     if watch.evaluate is None:
         return report
     is_due = (len(before) + 1) % watch.eval_every == 0
-    returns = watch.evaluate(states, report.iteration) if is_due else np.full(report.is_active.shape, np.nan)
+    returns = watch.evaluate(prepared.chunks, report.iteration) if is_due else np.full(report.is_active.shape, np.nan)
     if is_due and not report.is_active.all():
         returns = np.where(report.is_active, returns, before[-watch.eval_every].metrics[EVALUATION_RETURN])
     metrics = {**report.metrics, EVALUATION_RETURN: returns.astype(np.float32)}

@@ -14,6 +14,7 @@ from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.evaluate import Episodes, evaluate
+from jaxrl.engine.population import with_values
 from jaxrl.settings import build_object, is_complete
 
 
@@ -88,6 +89,18 @@ def load_algorithm(directory: str | os.PathLike[str]) -> Algorithm[Any]:
         return build_object(settings)
     except (TypeError, ValueError) as error:
         raise type(error)(f"'{where}' does not describe an algorithm of this version: {error}") from None
+
+
+def load_settings(
+    directory: str | os.PathLike[str], algorithm: Algorithm[Any] | None = None
+) -> tuple[Algorithm[Any], ...]:
+    """The settings of the run in `directory`: one algorithm, or in a sweep one for each of its settings.
+
+    `algorithm` is the first of them, where the folder could not record it whole.
+    """
+    algorithm = load_algorithm(directory) if algorithm is None else algorithm
+    values = run_folder.read_settings(Path(directory)).get("settings") or [{}]
+    return tuple(with_values(algorithm, build_object(each)) for each in values)
 
 
 def evaluate_saved(

@@ -10,8 +10,9 @@ import numpy as np
 
 from jaxrl.algorithm import Algorithm
 from jaxrl.engine import run_folder
-from jaxrl.engine.parallel import seed_mesh
-from jaxrl.engine.replay_memory import check_replays, replay_bytes
+from jaxrl.engine.parallel import device_mesh, num_columns, over_data
+from jaxrl.engine.programs import state_shape
+from jaxrl.engine.replay_memory import replay_bytes
 from jaxrl.engine.reporting.logs import check_logs
 from jaxrl.engine.train import typed_key
 
@@ -23,6 +24,8 @@ class Options:
     seeds: int
     seed: Any
     devices: int | None
+    devices_per_agent: int | None
+    max_memory: float | None
     directory: Any
     num_reports: int
     eval_episodes: int
@@ -86,14 +89,12 @@ def check_options(algorithm: Algorithm[Any] | Any, options: Options) -> None:
             "checkpoint_replay=False needs an algorithm with a field replay_capacity, which "
             f"{type(algorithm).__name__} has not; leave it at True."
         )
-    check_replays(algorithm, options.seeds, options.devices)
 
 
 def check_resumed(algorithm: Algorithm[Any], options: Options) -> None:
     """The same for a run that goes on in its folder."""
     _check_values(algorithm, options)
     run_folder.check_writable(Path(options.directory))
-    check_replays(algorithm, options.seeds, options.devices)
 
 
 def _check_values(algorithm: Any, options: Options) -> None:
@@ -108,9 +109,12 @@ def _check_values(algorithm: Any, options: Options) -> None:
         if not isinstance(getattr(options, name), bool):
             raise TypeError(f"{name} must be true or false, got {getattr(options, name)!r}.")
     _check_number("target_return", options.target_return, "a return", -np.inf)
+    _check_number("max_memory", options.max_memory, "a number of GiB of at least 0", 0)
     _check_number("checkpoint_every", options.checkpoint_every, "a number of seconds of at least 0", 0)
     options.key  # noqa: B018  # making it checks the seed
-    seed_mesh(options.devices, options.seeds)
+    mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds)
+    if num_columns(mesh) > 1:
+        state_shape(over_data(algorithm), num_columns(mesh))  # refuses sizes that the devices do not divide
     check_logs(options.log)
 
 
@@ -120,7 +124,7 @@ def _check_algorithm(algorithm: Any) -> None:
         found = f"the class {algorithm.__name__}" if isinstance(algorithm, type) else type(algorithm).__name__
         raise TypeError(f"run needs an algorithm such as jaxrl.PPO(env), got {found}.")
     if getattr(algorithm, "axis", None) is not None:
-        raise ValueError(f"run trains seeds side by side and needs axis=None, got axis={algorithm.axis!r}.")
+        raise ValueError(f"run names the axis of the devices itself and needs axis=None, got axis={algorithm.axis!r}.")
 
 
 def _check_whole(name: str, value: Any, minimum: int) -> None:

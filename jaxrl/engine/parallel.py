@@ -1,46 +1,134 @@
-"""Seeds over devices: each device trains its share of them, and they never talk to one another."""
+"""Agents over devices, and one agent over several of them.
 
+The devices lie in a mesh of two axes. Along `agents` each row of devices trains its share of the agents, and the rows
+never talk to one another. Along `data` the devices of one agent share its environments and its replay, and average
+what they learn (`jaxrl/components/axis.py`): all of them hold the same learner.
+"""
+
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxrl.algorithm import Algorithm
 
-def seed_mesh(devices: int | None, seeds: int) -> Mesh | None:
-    """A mesh whose one axis holds the seeds; None for the default device alone.
+AGENTS, DATA = "agents", "data"
 
-    Raises ValueError where there are fewer devices than asked for, or the seeds cannot be shared evenly.
+
+def device_mesh(devices: int | None, devices_per_agent: int | None, agents: int) -> Mesh | None:
+    """The devices for `agents` agents as a mesh (agents, data); None for the default device alone.
+
+    `devices` None is all that JAX has, as far as there are agents for them. `devices_per_agent` None is one, but for a
+    single agent all of the `devices` that were asked for. Raises ValueError with one sentence.
     """
-    if devices is None:
-        return None
-    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
-        raise ValueError(f"devices must be None (the default device) or a number of at least 1, got {devices!r}.")
+    for name, value in (("devices", devices), ("devices_per_agent", devices_per_agent)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"{name} must be None or a whole number of at least 1, got {value!r}.")
     available = jax.devices()
-    if devices > len(available):
+    if devices is not None and devices > len(available):
         raise ValueError(f"devices={devices} was asked for, and JAX sees {len(available)} ({available[0].platform}).")
-    if seeds == 1 and devices > 1:
-        raise NotImplementedError(
-            f"Spreading the environments of one agent over {devices} devices is not built yet; use devices=None, or at "
-            f"least {devices} seeds."
+    total = devices or len(available)
+    each = devices_per_agent or (total if agents == 1 and devices else 1)
+    if each > total or (devices is not None and devices % each):
+        raise ValueError(f"devices must be a multiple of devices_per_agent, got {total} and {each}.")
+    rows = min(total // each, agents)
+    if rows * each == 1 and devices is None:
+        return None
+    return Mesh(np.asarray(available[: rows * each]).reshape(rows, each), (AGENTS, DATA))
+
+
+def num_rows(mesh: Mesh | None) -> int:
+    """Among how many rows of devices the agents are dealt out."""
+    return 1 if mesh is None else mesh.shape[AGENTS]
+
+
+def num_columns(mesh: Mesh | None) -> int:
+    """How many devices share one agent."""
+    return 1 if mesh is None else mesh.shape[DATA]
+
+
+def over_data(algorithm: Algorithm[Any]) -> Algorithm[Any]:
+    """`algorithm` as each of several devices runs it; ValueError where it cannot be run so."""
+    if not hasattr(algorithm, "axis"):
+        raise ValueError(
+            f"Several devices can share an agent whose algorithm has a field axis, which {type(algorithm).__name__} "
+            "has not; use devices_per_agent=1."
         )
-    if seeds % devices:
-        raise ValueError(f"seeds must be a multiple of devices, got {seeds} seeds for {devices} devices.")
-    return Mesh(np.asarray(available[:devices]), ("seeds",))
+    return _with_axis(algorithm, DATA)
 
 
-def over_seeds(function: Callable[..., Any], in_axes: Sequence[int | None], mesh: Mesh | None) -> Callable[..., Any]:
-    """`vmap` of `function` over the arguments whose axis is 0, the seeds spread over the devices of `mesh`."""
+def alone(algorithm: Algorithm[Any]) -> Algorithm[Any]:
+    """`algorithm` as a single device runs it."""
+    return algorithm if getattr(algorithm, "axis", None) is None else _with_axis(algorithm, None)
+
+
+def _with_axis(algorithm: Any, axis: str | None) -> Any:
+    return dataclasses.replace(algorithm, axis=axis)  # the contract asks for no dataclass, but who has an axis is one
+
+
+def hardware_of(mesh: Mesh | None) -> str:
+    """`8 x NVIDIA H100`."""
+    devices = jax.devices()[:1] if mesh is None else mesh.devices.ravel().tolist()
+    return f"{len(devices)} x {devices[0].device_kind}"
+
+
+def over_agents(
+    function: Callable[..., Any], in_axes: Sequence[Any], mesh: Mesh | None, in_specs: Sequence[Any], out_specs: Any
+) -> Callable[..., Any]:
+    """`vmap` of `function`, which is written for one agent, spread over the devices of `mesh` where there is one."""
     mapped = jax.vmap(function, in_axes=tuple(in_axes))
     if mesh is None:
         return mapped
-    specs = tuple(P() if axis is None else P("seeds") for axis in in_axes)
-    # shard_map, not a sharded jit: no compiler's choice can put a collective between seeds.
-    return jax.shard_map(mapped, mesh=mesh, in_specs=specs, out_specs=P("seeds"), check_vma=False)
+    # shard_map, not a sharded jit: no compiler's choice can put a collective between agents.
+    return jax.shard_map(mapped, mesh=mesh, in_specs=tuple(in_specs), out_specs=out_specs, check_vma=False)
 
 
-def place_seeds(tree: Any, mesh: Mesh | None) -> Any:
-    """`tree`, whose leaves have the seeds as their first axis, on the devices of `mesh`."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, P("seeds")))
+def state_specs(state: Any, mesh: Mesh | None) -> Any:
+    """How the leaves of states [M, ...] lie on the devices.
+
+    Where several devices share an agent they all hold its learner, and each its own part of the rest, which has them
+    as its second axis: [M, D, ...].
+    """
+    if num_columns(mesh) == 1:
+        return P(AGENTS)
+    return dataclasses.replace(jax.tree.map(lambda _: P(AGENTS, DATA), state), learner=P(AGENTS))
+
+
+def own_part(state: Any, mesh: Mesh | None) -> Any:
+    """An agent's state on one device, without the axis of its devices."""
+    return _outside_of_learner(lambda leaf: leaf[0], state) if num_columns(mesh) > 1 else state
+
+
+def with_device_axis(state: Any, mesh: Mesh | None) -> Any:
+    """The reverse of `own_part`."""
+    return _outside_of_learner(lambda leaf: leaf[None], state) if num_columns(mesh) > 1 else state
+
+
+def _outside_of_learner(change: Callable[[Any], Any], state: Any) -> Any:
+    rest = jax.tree.map(change, dataclasses.replace(state, learner=None))
+    return dataclasses.replace(rest, learner=state.learner)
+
+
+def place(tree: Any, mesh: Mesh | None) -> Any:
+    """`tree`, whose leaves have the agents as their first axis, on the devices of `mesh`."""
+    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, P(AGENTS)))
+
+
+def fetch(tree: Any) -> Any:
+    """`tree` in numpy, on every host, wherever its parts lie."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def agreed(number: int, flag: bool) -> tuple[int, bool]:
+    """What all hosts go by: the largest number that one of them has, and the first one's flag."""
+    if jax.process_count() == 1:
+        return number, flag
+    found = multihost_utils.process_allgather(np.array([number, flag]))
+    return int(found[:, 0].max()), bool(found[0, 1])

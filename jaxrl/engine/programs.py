@@ -1,34 +1,68 @@
-"""The compiled programs of a run: begin, go on for a stretch of iterations, evaluate; each for all seeds at once."""
+"""The compiled programs of a run: begin, go on for a stretch of iterations, evaluate; each for a chunk of agents.
+
+`population` says which settings differ between agents, `mesh` where the agents lie (None: on the default device).
+"""
 
 import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from jaxrl.algorithm import Algorithm
 from jaxrl.engine.compilation import compile_ahead
 from jaxrl.engine.evaluate import Episodes, evaluate
-from jaxrl.engine.parallel import over_seeds, place_seeds
+from jaxrl.engine.parallel import (
+    AGENTS,
+    DATA,
+    num_columns,
+    num_rows,
+    over_agents,
+    own_part,
+    state_specs,
+    with_device_axis,
+)
+from jaxrl.engine.population import Population
 from jaxrl.engine.train import advance, all_finite, initial_state
+from jaxrl.memory import program_bytes, tree_bytes
 from jaxrl.metrics import values
 
-
-def compile_begin(algorithm: Algorithm[Any], keys: jax.Array, mesh: Mesh | None) -> tuple[Any, float]:
-    """`(program, seconds)`; program(algorithm, keys [S]) -> (states, run keys), leaves [S, ...]."""
-    return compile_ahead(over_seeds(initial_state, (None, 0), mesh), algorithm, keys)
+MEMBERS = P(AGENTS)
 
 
-def compile_advance(
-    algorithm: Algorithm[Any], run_keys: jax.Array, states: Any, mesh: Mesh | None
-) -> tuple[Any, float]:
-    """`(program, seconds)`; program(algorithm, run_keys, states, is_active, start, stop) -> (states, measured).
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """What trains a chunk of m agents."""
 
-    `is_active` is bool [S]: the other seeds stay as they are. `measured` is (metrics, diverged): name -> [S], and int32
-    [S], the iteration by which the learner held NaN or infinity, or -1. The states given are used up. `start` and
+    begin: Any
+    """begin(agents, keys [m]) -> (states, run keys), leaves [m, ...]."""
+    advance: Any
+    """advance(agents, run_keys, states, is_active, start, stop) -> (states, measured).
+
+    `is_active` is bool [m]: the other agents stay as they are. `measured` is (metrics, diverged): name -> [m], and
+    int32 [m], the iteration by which the learner held NaN or infinity, or -1. The states given are used up. `start` and
     `stop` are int32 scalars, so that one program serves every stretch of iterations.
     """
+    states: Any
+    """The shapes of a chunk's states, and where they lie."""
+    working_bytes: int
+    """What `advance` takes on a device besides the states."""
+    seconds: float
+    """Spent compiling."""
+
+
+def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> Programs:
+    """Compile for chunks of `chunk` agents, whatever their number; nothing is allocated."""
+    agents = population.agents(np.zeros(chunk, np.int64))
+    keys = _shapes(jax.eval_shape(lambda: population.keys[jnp.zeros(chunk, int)]), mesh, MEMBERS)
+    specs = state_specs(state_shape(population.algorithm, num_columns(mesh)), mesh)
+
+    def begin(algorithm: Algorithm[Any], key: jax.Array) -> tuple[Any, jax.Array]:
+        state, run_key = initial_state(algorithm, key)
+        return with_device_axis(state, mesh), run_key
 
     def stretch(
         algorithm: Algorithm[Any],
@@ -38,45 +72,89 @@ def compile_advance(
         start: jax.Array,
         stop: jax.Array,
     ) -> tuple[Any, tuple[dict[str, jax.Array], jax.Array]]:
-        after, metrics, suspect = advance(algorithm, run_key, state, start, stop)
+        before = own_part(state, mesh)
+        after, metrics, suspect = advance(algorithm, run_key, before, start, stop)
         is_finite = all_finite(getattr(after, "learner", after))
         diverged_at = jnp.where(is_finite, -1, jnp.minimum(suspect, stop))
-        return _where(is_active, after, state), (values(metrics), diverged_at)
+        return with_device_axis(_where(is_active, after, before), mesh), (values(metrics), diverged_at)
 
-    program = over_seeds(stretch, (None, 0, 0, 0, None, None), mesh)
-    everyone = place_seeds(jnp.ones(len(run_keys), bool), mesh)
-    arguments = (algorithm, run_keys, states, everyone, jnp.int32(0), jnp.int32(1))
-    return compile_ahead(program, *arguments, donate=(2,))
+    beginning = over_agents(begin, (population.axes, 0), mesh, (population.specs, MEMBERS), (specs, MEMBERS))
+    states, run_keys = jax.eval_shape(beginning, agents, keys)
+    going_on = over_agents(
+        stretch,
+        (population.axes, 0, 0, 0, None, None),
+        mesh,
+        (population.specs, MEMBERS, specs, MEMBERS, P(), P()),
+        (specs, MEMBERS),
+    )
+    states, run_keys = _shapes(states, mesh, specs), _shapes(run_keys, mesh, MEMBERS)
+    is_active = _shapes(jax.ShapeDtypeStruct((chunk,), bool), mesh, MEMBERS)
+    first, seconds_first = compile_ahead(beginning, agents, keys)
+    further, seconds_further = compile_ahead(
+        going_on, agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1), donate=(2,)
+    )
+    state_bytes = tree_bytes(state_shape(population.algorithm, num_columns(mesh))) * chunk // num_rows(mesh)
+    return Programs(first, further, states, program_bytes(further) - state_bytes, seconds_first + seconds_further)
 
 
-def compile_refill(algorithm: Any, run_keys: jax.Array, states: Any, mesh: Mesh | None) -> Any:
-    """program(algorithm, run_keys, states, start, stop) -> states: what was played, played again by today's learner.
+def compile_refill(population: Population, mesh: Mesh | None, agents: Any, run_keys: jax.Array, states: Any) -> Any:
+    """program(agents, run_keys, states, start, stop) -> states: what was played, played again by today's learner.
 
     It fills a replay that was not saved with what the learner, which stays as it is, would have put there.
     """
 
     def again(algorithm: Any, run_key: jax.Array, state: Any, start: jax.Array, stop: jax.Array) -> Any:
+        before = own_part(state, mesh)
+
         def body(iteration: jax.Array, latest: Any) -> Any:
             played, _ = algorithm.step(jax.random.fold_in(run_key, iteration), latest, iteration)
-            return dataclasses.replace(played, learner=state.learner)
+            return dataclasses.replace(played, learner=before.learner)
 
-        return jax.lax.fori_loop(start, stop, body, state)
+        return with_device_axis(jax.lax.fori_loop(start, stop, body, before), mesh)
 
-    arguments = (algorithm, run_keys, states, jnp.int32(0), jnp.int32(1))
-    return compile_ahead(over_seeds(again, (None, 0, 0, None, None), mesh), *arguments, donate=(2,))[0]
+    specs = state_specs(states, mesh)
+    program = over_agents(
+        again, (population.axes, 0, 0, None, None), mesh, (population.specs, MEMBERS, specs, P(), P()), specs
+    )
+    return compile_ahead(program, agents, run_keys, states, jnp.int32(0), jnp.int32(1), donate=(2,))[0]
 
 
 def compile_evaluate(
-    algorithm: Algorithm[Any], keys: jax.Array, states: Any, num_episodes: int, mesh: Mesh | None
+    population: Population, mesh: Mesh | None, agents: Any, keys: jax.Array, states: Any, num_episodes: int
 ) -> tuple[Any, float]:
-    """`(program, seconds)`; program(algorithm, keys, states) -> Episodes, leaves [S, num_episodes]."""
+    """`(program, seconds)`; program(agents, keys, states) -> Episodes, leaves [m, num_episodes]."""
 
     def play(algorithm: Algorithm[Any], key: jax.Array, state: Any) -> Episodes:
         # The third child: `initial_state` uses the first two, and a child does not depend on how many were split off.
         eval_key = jax.random.split(key, 3)[2]
-        return evaluate(algorithm.policy(state), algorithm.env, eval_key, num_episodes=num_episodes)
+        policy = algorithm.policy(own_part(state, mesh))
+        return evaluate(policy, algorithm.env, eval_key, num_episodes=num_episodes)
 
-    return compile_ahead(over_seeds(play, (None, 0, 0), mesh), algorithm, keys, states)
+    specs = (population.specs, MEMBERS, state_specs(states, mesh))
+    program = over_agents(play, (population.axes, 0, 0), mesh, specs, MEMBERS)
+    return compile_ahead(program, agents, keys, states)
+
+
+def state_shape(algorithm: Algorithm[Any], devices_per_agent: int) -> Any:
+    """The shapes of one agent's state on one device."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    if devices_per_agent == 1:
+        return jax.eval_shape(algorithm.init, key)
+    on_each = jax.vmap(lambda key, _: algorithm.init(key), (None, 0), axis_name=DATA)
+    states = jax.eval_shape(on_each, key, jax.ShapeDtypeStruct((devices_per_agent,), bool))
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), states)
+
+
+def _shapes(tree: Any, mesh: Mesh | None, specs: Any) -> Any:
+    """The shapes of `tree`, and where they lie."""
+    if mesh is None:
+        here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        shardings = jax.tree.map(lambda _: here, tree)
+    else:
+        shardings = jax.tree.broadcast(jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs), tree)
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree, shardings
+    )
 
 
 def _where(condition: jax.Array, one: Any, other: Any) -> Any:

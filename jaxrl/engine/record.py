@@ -1,16 +1,20 @@
 """What a run leaves behind in memory, and how it sums itself up."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.analysis.statistics import Interval, bootstrap_interval
 from jaxrl.engine.evaluate import Episodes
+from jaxrl.engine.host_loop import Chunk
+from jaxrl.engine.population import Population
 from jaxrl.memory import size
 
 
@@ -31,9 +35,11 @@ class Space:
     """What a run took, in bytes."""
 
     state: int
-    """The states of all seeds."""
-    program: int
-    """All that the training program holds on a device: states, arguments and temporaries."""
+    """The states of all agents that are held together."""
+    working: int
+    """What the training program takes besides."""
+    planned: int
+    """What the run was said to take at its peak, with what the process held before."""
     peak: int
     """The most that the device held at once in this process; where that is the CPU, the most that the process did."""
     checkpoints: int = 0
@@ -42,51 +48,72 @@ class Space:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Run:
-    """The agents of a run, seed by seed (S seeds, R reports); printing it gives the summary."""
+    """The agents of a run, one by one (M agents, R reports); printing it gives the summary.
 
-    algorithm: Algorithm[Any]
-    state: Any
-    """The states of all seeds, leaves [S, ...]."""
+    The M agents are the seeds; in a sweep of K settings agent `seed * K + setting` has that seed and that setting.
+    """
+
+    population: Population
+    chunks: tuple[Chunk, ...]
+    """The agents at the end, as they lie in memory."""
     iteration: int
     """Iterations done."""
     steps: NDArray[np.int64]
-    """[R]: environment steps per seed at each report."""
+    """[R]: environment steps per agent at each report."""
     metrics: dict[str, NDArray[np.float32]]
-    """Name -> [S, R], each the mean since the report before; NaN where nothing was measured."""
+    """Name -> [M, R], each the mean since the report before; NaN where nothing was measured."""
     diverged: dict[int, int]
-    """Seed -> the iteration at whose report its learner was first found to hold NaN or infinity."""
+    """Agent -> the iteration at whose report its learner was first found to hold NaN or infinity."""
     stopped: dict[int, int]
-    """Seed -> the iterations it had done when it reached the target return, and trained no further."""
+    """Agent -> the iterations it had done when it reached the target return, and trained no further."""
     evaluation: Episodes | None
-    """The final greedy episodes, numpy leaves [S, num_episodes]; None where none were asked for."""
+    """The final greedy episodes, numpy leaves [M, num_episodes]; None where none were asked for."""
     directory: Path | None
     """The folder with everything above but the states; None where none was asked for."""
+    hardware: str
+    """The devices, such as `8 x NVIDIA H100`."""
     timing: Timing
     space: Space
 
     @property
+    def algorithm(self) -> Algorithm[Any]:
+        """What was trained; in a sweep the first of the settings."""
+        return self.population.algorithm
+
+    @functools.cached_property
+    def state(self) -> Any:
+        """The states of all agents, leaves [M, ...]; of a run that was trained in waves the learners alone."""
+        if len(self.chunks) == 1:
+            only = self.chunks[0]
+            return only.states if len(only.keys) == len(only.members) else only.cut(only.states)
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *(chunk.cut(chunk.states) for chunk in self.chunks))
+
+    @property
     def seeds(self) -> int:
-        """S."""
-        return int(jax.tree.leaves(self.state)[0].shape[0])
+        """How many agents there are of each setting."""
+        return len(self.population.keys)
 
     @property
     def steps_of_all(self) -> int:
-        """Environment steps of all seeds together, each until it stopped or diverged."""
+        """Environment steps of all agents together, each until it stopped or diverged."""
         ended = {**self.stopped, **self.diverged}
-        iterations = sum(ended.get(seed, self.iteration) for seed in range(self.seeds))
+        iterations = sum(ended.get(agent, self.iteration) for agent in range(len(self.population)))
         return iterations * self.algorithm.steps_per_iteration
 
     def policy(self, seed: int, greedy: bool = True) -> Policy:
-        """The policy of one seed; `greedy=False` explores as at the end of training."""
-        if not 0 <= seed < self.seeds:
-            raise IndexError(f"The run has the seeds 0 to {self.seeds - 1}, got seed {seed}.")
-        return self.algorithm.policy(jax.tree.map(lambda leaf: leaf[seed], self.state), greedy)
+        """The policy of one agent; `greedy=False` explores as at the end of training."""
+        if not 0 <= seed < len(self.population):
+            raise IndexError(f"The run has the seeds 0 to {len(self.population) - 1}, got seed {seed}.")
+        chunk = next(chunk for chunk in self.chunks if seed in chunk.members)
+        row = int(np.flatnonzero(chunk.members == seed)[0])
+        algorithm = self.population.settings[seed % len(self.population.settings)]
+        return algorithm.policy(jax.tree.map(lambda leaf: leaf[row], chunk.states), greedy)
 
     @property
     def returns(self) -> NDArray[np.float64]:
-        """[S]: each seed's mean evaluation return; NaN for a seed that diverged."""
+        """[M]: each agent's mean evaluation return; NaN for one that diverged."""
         if self.evaluation is None:
-            return np.full(self.seeds, np.nan)
+            return np.full(len(self.population), np.nan)
         means = np.asarray(self.evaluation.returns, np.float64).mean(axis=-1)
         means[list(self.diverged)] = np.nan
         return means
@@ -103,9 +130,8 @@ class Run:
 
 def summary(run: Run) -> str:
     """The run in a few lines: what was trained, how well, how fast, what went wrong, where it lies."""
-    devices = jax.tree.leaves(run.state)[0].devices()
-    hardware = f"{len(devices)} x {next(iter(devices)).device_kind}"
-    lines = [f"{label_of(run.algorithm)}, {count(run.seeds, 'seed')} x {run.steps[-1]:,} steps ({hardware})"]
+    title = f"{label_of(run.algorithm)}, {agents_of(run.population)} x {run.steps[-1]:,} steps ({run.hardware})"
+    lines = [title]
     lines += _evaluation_lines(run)
     if run.diverged:
         where = ", ".join(f"seed {seed} (by iteration {iteration})" for seed, iteration in run.diverged.items())
@@ -113,15 +139,14 @@ def summary(run: Run) -> str:
     if run.stopped:
         first, last = (end(run.stopped.values()) * run.algorithm.steps_per_iteration for end in (min, max))
         when = f"{first:,}" if first == last else f"{first:,} to {last:,}"
-        lines.append(
-            f"  stopped    {len(run.stopped)} of {count(run.seeds, 'seed')} at the target return, after {when} steps"
-        )
+        agents = f"{len(run.stopped)} of {count(len(run.population), 'seed')}"
+        lines.append(f"  stopped    {agents} at the target return, after {when} steps")
     speed = run.steps_of_all / max(run.timing.training, 1e-9)
     lines.append(f"  training   {run.timing.training:.1f} s, {speed:,.0f} steps/s over all seeds")
     lines.append(f"  compiling  {run.timing.compiling:.1f} s")
     lines.append(
-        f"  memory     {size(run.space.program)} of the training program, {size(run.space.state)} of it states; "
-        f"{size(run.space.peak)} at the peak"
+        f"  memory     {size(run.space.state)} of states, {size(run.space.working)} to work with; "
+        f"{size(run.space.planned)} planned in all, {size(run.space.peak)} at the peak"
     )
     if run.space.checkpoints:
         share = f"{run.timing.saving / max(run.timing.saving + run.timing.training, 1e-9):.1%} of the training"
@@ -135,7 +160,7 @@ def _evaluation_lines(run: Run) -> list[str]:
     if run.evaluation is None:
         return []
     completed = np.asarray(run.evaluation.completed)
-    num_seeds = run.seeds - len(run.diverged)
+    num_seeds = len(run.population) - len(run.diverged)
     if num_seeds == 0:
         return ["  return     none: every seed diverged"]
     return [f"  return     {return_with_interval(run.result, num_seeds, completed.shape[-1])}", *incomplete(completed)]
@@ -163,6 +188,12 @@ def incomplete(completed: NDArray[np.bool_]) -> list[str]:
 def count(number: int, noun: str) -> str:
     """`1 seed`, `16 seeds`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def agents_of(population: Population) -> str:
+    """`16 seeds`, `3 settings x 16 seeds`."""
+    seeds = count(len(population.keys), "seed")
+    return seeds if len(population.settings) == 1 else f"{len(population.settings):,} settings x {seeds}"
 
 
 def label_of(algorithm: Algorithm[Any]) -> str:

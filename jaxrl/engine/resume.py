@@ -8,7 +8,7 @@ from typing import Any, Literal
 from jaxrl.algorithm import Algorithm
 from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import newest_made_with
-from jaxrl.engine.load import load_algorithm
+from jaxrl.engine.load import load_settings
 from jaxrl.engine.options import Options, check_resumed
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
@@ -37,8 +37,8 @@ def resume(
         FileNotFoundError, ValueError, TypeError, OSError: one sentence each.
         Interrupted: as `run`.
     """
-    chosen, options = to_resume(directory, algorithm, devices=devices, exact=exact, progress=progress)
-    return carry_out(chosen, options, is_resumed=True)
+    settings, options = to_resume(directory, algorithm, devices=devices, exact=exact, progress=progress)
+    return carry_out(settings, options, is_resumed=True)
 
 
 def to_resume(
@@ -48,20 +48,20 @@ def to_resume(
     devices: int | Literal["same"] | None = "same",
     exact: bool = True,
     progress: bool = True,
-) -> tuple[Algorithm[Any], Options]:
+) -> tuple[tuple[Algorithm[Any], ...], Options]:
     """What `resume` goes on with; raises what it raises before it begins."""
     folder = Path(directory)
     settings = run_folder.read_settings(folder)
     if (folder / run_folder.SUMMARY).exists():
         raise ValueError(f"The run in '{folder}' came to its end; there is nothing to go on with.")
-    chosen = load_algorithm(folder) if algorithm is None else algorithm
+    chosen = load_settings(folder, algorithm)
     options = dataclasses.replace(read_options(folder, settings), directory=str(folder), progress=progress)
     if devices != "same":
         options = dataclasses.replace(options, devices=devices)
-    check_resumed(chosen, options)
+    check_resumed(chosen[0], options)
     before = newest_made_with(folder)
     if before is None:  # it begins anew, and so may have other surroundings
-        before, exact = {name: settings[name] for name in ("algorithm", "run")}, False
+        before, exact = {name: settings[name] for name in ("algorithm", "settings", "run") if name in settings}, False
     check_same(options, before, made_with(chosen, options), exact=exact)
     return chosen, options
 

@@ -4,6 +4,7 @@ A run with a folder saves itself as it goes; `resume` goes on with it bit for bi
 """
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,25 +12,32 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine import run_folder
+from jaxrl.engine.checkpoints import Saved
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.evaluator import Evaluator
-from jaxrl.engine.host_loop import Prepared, Trained, Watch, prepare, train_with_reports
+from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
 from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.load import load_policy as load_policy
 from jaxrl.engine.options import Options, check_options
-from jaxrl.engine.parallel import place_seeds, seed_mesh
+from jaxrl.engine.parallel import alone, device_mesh, hardware_of, num_columns, over_data
+from jaxrl.engine.plan import Plan, make_plan
+from jaxrl.engine.population import Population
 from jaxrl.engine.profiling import profiled
+from jaxrl.engine.programs import Programs
 from jaxrl.engine.record import Run as Run
-from jaxrl.engine.record import Space, Timing, count, label_of
+from jaxrl.engine.record import Space, Timing, agents_of, label_of
 from jaxrl.engine.replay_memory import replay_bytes
 from jaxrl.engine.reporting.logs import logs
+from jaxrl.engine.reporting.progress import mean_steps
 from jaxrl.engine.reporting.progress import progress as show_progress
 from jaxrl.engine.reporting.report import Report
-from jaxrl.engine.saving import NOTHING_SAVED, Saver, restored, saving
-from jaxrl.memory import peak_bytes, program_bytes, size, tree_bytes
+from jaxrl.engine.saving import NOTHING_SAVED, Saver, put_back, read_saved, saved_layout, saving
+from jaxrl.engine.waves import Wave, as_wave, diverged_in, episodes_of, metrics_of, stopped_in
+from jaxrl.memory import peak_bytes, size
 
 
 def run(  # noqa: PLR0913  # the options of the one public door, each by name
@@ -38,6 +46,8 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     seeds: int = 1,
     seed: int | jax.Array = 0,
     devices: int | None = None,
+    devices_per_agent: int | None = None,
+    max_memory: float | None = None,
     directory: str | os.PathLike[str] | None = None,
     num_reports: int = 100,
     eval_episodes: int = 128,
@@ -59,7 +69,12 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
         algorithm: any `Algorithm`.
         seeds: how many agents, trained in one program.
         seed: a number, or a JAX key in place of `jax.random.key(seed)`.
-        devices: over how many devices the seeds are spread; None for the default device alone.
+        devices: how many devices to use; None for all that JAX has, as far as there are agents for them. Agents are
+            dealt out over the devices, and a single agent is spread over them with its environments.
+        devices_per_agent: how many devices share the environments of one agent, and average what they learn; None for
+            one, or for a single agent all of `devices`.
+        max_memory: GiB to use of each device's memory (of CPUs, of the one that they share); None for nine tenths of
+            what is free. Agents that do not fit together are trained one wave after another.
         directory: a new folder for settings.yaml, metrics.csv, evaluation.csv, policies.npz, learning_curve.png,
             summary.txt and checkpoints; None keeps everything in memory.
         num_reports: how many rows each metric gets, lowered to the number of iterations.
@@ -86,96 +101,138 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     del given["algorithm"]
     options = Options(**given)
     check_options(algorithm, options)
-    if options.folder is not None:
-        from jaxrl.engine.results import open_folder  # pictures and files only for those who want them
-
-        open_folder(options.folder, algorithm, options.as_settings())
-    return carry_out(algorithm, options, is_resumed=False)
+    return carry_out([algorithm], options, is_resumed=False)
 
 
-def carry_out(algorithm: Algorithm[Any], options: Options, *, is_resumed: bool) -> Run:
+def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resumed: bool) -> Run:
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
-    mesh = seed_mesh(options.devices, options.seeds)
-    with disk_cache(), run_folder.held(options.folder):
-        keys = place_seeds(jax.random.split(options.key, options.seeds), mesh)
+    mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings))
+    with disk_cache():
+        keys = jax.random.split(options.key, options.seeds)
+        population = Population(tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings), keys)
         if options.progress:
-            print(_announcement(algorithm, options), file=sys.stderr, flush=True)
-        prepared, saved = prepare(algorithm, keys, mesh), NOTHING_SAVED
-        if is_resumed:
-            prepared, saved = restored(prepared, options, mesh)
-        evaluator = Evaluator(algorithm, keys, mesh, options.eval_episodes)
-        if options.eval_every:
-            evaluator.compile(prepared.states)
-        with (
-            _reporting(algorithm, options, saved.reports) as on_report,
-            saving(algorithm, options, saved.seconds_saving) as saver,
-        ):
-            watch = Watch(
-                on_report=on_report,
-                after=saver.after,
-                evaluate=evaluator.means if options.eval_every else None,
-                eval_every=options.eval_every or 1,
-                target_return=options.target_return,
-            )
-            trained = train_with_reports(
-                prepared, options.num_reports, watch, reports=saved.reports, seconds=saved.seconds_training
-            )
-        finished = _finished(prepared, trained, evaluator, saver, options)
-        if options.folder is not None:
-            from jaxrl.engine.results import write_results
+            print(_announcement(population, options), file=sys.stderr, flush=True)
+        before = saved_layout(options) if is_resumed else None
+        plan, programs = make_plan(population, mesh, options.max_memory, before)
+        if options.progress and len(population) > plan.chunk:
+            print(f"Memory: {plan}.", file=sys.stderr, flush=True)
+        work = Work(population, mesh, plan, programs, Evaluator(population, mesh, options.eval_episodes))
+        if options.folder is None:
+            return _carried_out(work, options, NOTHING_SAVED)[0]
+        from jaxrl.engine.results import open_folder, write_results  # files and pictures for those who want them
 
+        if not is_resumed:
+            open_folder(options.folder, settings, options.as_settings())
+        with run_folder.held(options.folder):
+            here = programs if before == plan.layout else None
+            saved = read_saved(population, options, before or plan.layout, here) if is_resumed else NOTHING_SAVED
+            finished, signal_number = _carried_out(work, options, saved)
             write_results(options.folder, finished)
-    if saver.signal_number is not None:
-        raise Interrupted(f"the run had come to its end, and is in '{options.folder}'.", saver.signal_number)
+    if signal_number is not None:
+        raise Interrupted(f"the run had come to its end, and is in '{options.folder}'.", signal_number)
     return finished
 
 
-def _finished(prepared: Prepared, trained: Trained, evaluator: Evaluator, saver: Saver, options: Options) -> Run:
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Whom to train, where, and with what."""
+
+    population: Population
+    mesh: Mesh | None
+    plan: Plan
+    programs: Programs
+    evaluator: Evaluator
+
+
+def _carried_out(work: Work, options: Options, saved: Saved) -> tuple[Run, int | None]:
+    """Train and evaluate everyone, from where `saved` is; and the signal that came when no more was to be stopped."""
+    with (
+        _reporting(work.population, options, saved.reports) as on_report,
+        saving(work.population, options, work.plan.layout, len(work.plan.waves), saved.seconds_saving) as saver,
+    ):
+        waves, seconds = _train_waves(work, options, saved, saver, on_report)
+    return _finished(work, waves, seconds, saver, options), saver.signal_number
+
+
+def _train_waves(
+    work: Work, options: Options, saved: Saved, saver: Saver, on_report: Callable[[Report], None]
+) -> tuple[list[Wave], float]:
+    """What every wave came to, and the seconds that it took; `saved` is where the first of those left is to go on."""
+    population, evaluator = work.population, work.evaluator
+    waves = [as_wave(population, arrays) for arrays in saved.finished]
+    seconds = saved.seconds_training
+    watch = Watch(
+        on_report=on_report,
+        after=saver.after,
+        evaluate=evaluator.means if options.eval_every else None,
+        eval_every=options.eval_every or 1,
+        target_return=options.target_return,
+    )
+    for members in work.plan.waves[len(waves) :]:
+        saver.finished = [wave.as_arrays() for wave in waves]
+        prepared = prepare(population, members, work.plan.chunk, work.mesh, work.programs)
+        if saved.reports:
+            put_back(prepared, saved, options)
+        if options.eval_every:
+            evaluator.compile(prepared.chunks[0])
+        trained = train_with_reports(prepared, options.num_reports, watch, reports=saved.reports, seconds=seconds)
+        seconds, saved = trained.seconds, NOTHING_SAVED
+        if saver.stopped_at is not None:
+            break
+        wave = Wave(trained.chunks, trained.reports, evaluator.final(trained.chunks))
+        waves.append(wave if len(work.plan.waves) == 1 else wave.on_host(population))
+    return waves, seconds
+
+
+def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, options: Options) -> Run:
     """What was trained, evaluated, with what it cost."""
-    evaluation = evaluator.final(trained.states)
+    longest = max((wave.reports for wave in waves), key=len)
     return Run(
-        algorithm=prepared.algorithm,
-        state=trained.states,
-        iteration=trained.reports[-1].iteration,
-        steps=np.asarray([report.steps for report in trained.reports], np.int64),
-        metrics=trained.metrics,
-        diverged=trained.diverged,
-        stopped=trained.stopped,
-        evaluation=evaluation,
+        population=dataclasses.replace(work.population, settings=tuple(map(alone, work.population.settings))),
+        chunks=tuple(chunk for wave in waves for chunk in wave.chunks),
+        iteration=longest[-1].iteration,
+        steps=np.asarray([report.steps for report in longest], np.int64),
+        metrics=metrics_of(waves),
+        diverged=diverged_in(waves),
+        stopped=stopped_in(waves),
+        evaluation=episodes_of(waves),
         directory=options.folder,
+        hardware=hardware_of(work.mesh),
         timing=Timing(
-            compiling=prepared.seconds + evaluator.seconds_compiling,
-            training=trained.seconds,
-            evaluating=evaluator.seconds,
+            compiling=work.programs.seconds + work.evaluator.seconds_compiling,
+            training=seconds,
+            evaluating=work.evaluator.seconds,
             saving=saver.seconds,
         ),
         space=Space(
-            state=tree_bytes(trained.states),
-            program=program_bytes(prepared.program),
+            state=work.plan.state,
+            working=work.plan.working,
+            planned=work.plan.planned,
             peak=peak_bytes(),
             checkpoints=saver.bytes_on_disk,
         ),
     )
 
 
-def _announcement(algorithm: Algorithm[Any], options: Options) -> str:
-    replay = replay_bytes(algorithm)
+def _announcement(population: Population, options: Options) -> str:
+    replay = replay_bytes(population.algorithm)
     memory = f", each with a replay of {size(replay)}" if replay else ""
     if replay and options.folder is not None and not options.checkpoint_replay:
         memory += ", which checkpoints leave out, so that a resumed run goes on approximately"
-    return f"Compiling {label_of(algorithm)} for {count(options.seeds, 'seed')}{memory} ..."
+    return f"Compiling {label_of(population.algorithm)} for {agents_of(population)}{memory} ..."
 
 
 @contextlib.contextmanager
 def _reporting(
-    algorithm: Algorithm[Any], options: Options, reports: Sequence[Report]
+    population: Population, options: Options, reports: Sequence[Report]
 ) -> Iterator[Callable[[Report], None]]:
     """What is to happen after each stretch: a sign of life, and rows on the disk."""
-    total_steps, label = num_iterations(algorithm) * algorithm.steps_per_iteration, label_of(algorithm)
-    done = reports[-1].steps if reports else 0
+    algorithm, label = population.algorithm, label_of(population.algorithm)
+    total_steps = num_iterations(algorithm) * algorithm.steps_per_iteration
+    done = mean_steps(reports[-1], total_steps, len(population)) if reports else 0
     with (
-        show_progress(total_steps, options.seeds, label, show=options.progress, done=done) as show,
-        logs(options, label, done) as log,
+        show_progress(total_steps, len(population), label, show=options.progress, done=done) as show,
+        logs(options, label, reports[-1].steps if reports else 0) as log,
     ):
 
         def on_report(report: Report) -> None:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from jaxrl.engine.population import leaf_names
 from jaxrl.pytree import unknown_name
 
 A = TypeVar("A")
@@ -16,10 +17,8 @@ def vary(algorithm: A, /, **values: Any) -> tuple[A, A]:
     Each value has a leading axis of one common length [P]. A double underscore reaches inside: `env__params__gravity`.
     Raises where a name is no leaf (a static field shapes the program and cannot vary within it), or lengths differ.
     """
-    leaves, structure = jax.tree_util.tree_flatten_with_path(algorithm)
-    names = [
-        "__".join(str(getattr(entry, "name", getattr(entry, "key", entry))) for entry in path) for path, _ in leaves
-    ]
+    leaves, structure = jax.tree.flatten(algorithm)
+    names = leaf_names(algorithm)
     lengths = {name: jnp.shape(value)[:1] for name, value in values.items()}
     for name, length in lengths.items():
         if name not in names:
@@ -34,7 +33,7 @@ def vary(algorithm: A, /, **values: Any) -> tuple[A, A]:
         raise ValueError(f"the varied leaves must have the same length, got {sizes}; nest two vmaps for a grid.")
     varied = [
         jnp.asarray(values[name], jnp.result_type(leaf)) if name in values else leaf
-        for name, (_, leaf) in zip(names, leaves, strict=True)
+        for name, leaf in zip(names, leaves, strict=True)
     ]
     axes = [0 if name in values else None for name in names]
     return jax.tree.unflatten(structure, varied), jax.tree.unflatten(structure, axes)

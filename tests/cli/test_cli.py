@@ -228,7 +228,10 @@ WRONG = [
     (["train", "seeds=many"], "seeds must be a whole number of at least 1, got 'many'."),
     (["train", "seed=1.5"], "seed must be a whole number or a JAX key, got 1.5."),
     (["train", "devices=99"], "devices=99 was asked for, and JAX sees 4 (cpu)."),
-    (["train", "seeds=3", "devices=2"], "seeds must be a multiple of devices, got 3 seeds for 2 devices."),
+    (
+        ["train", "devices=3", "devices_per_agent=2"],
+        "devices must be a multiple of devices_per_agent, got 3 and 2.",
+    ),
     (["train", "directory=[a]"], "directory must be the name of a folder, got ['a']."),
     (["train", "algorithm=a2c,ppo", "algorithm.num_epochs=2"], "A2C has no setting 'num_epochs'"),
     (["evaluate"], "jaxrl evaluate needs a run folder, as in jaxrl evaluate runs/NAME."),

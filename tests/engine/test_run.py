@@ -70,7 +70,7 @@ def test_the_evaluation_plays_the_trained_policies(finished):
 
 def test_the_summary_says_what_how_well_how_fast_and_where(finished):
     summary = str(finished)
-    assert summary.startswith("Drift on Countdown, 3 seeds x 70 steps (1 x cpu)")
+    assert summary.startswith("Drift on Countdown, 3 seeds x 70 steps (3 x cpu)")
     assert f"{finished.result.estimate:.2f} [{finished.result.low:.2f}, {finished.result.high:.2f}]" in summary
     assert "5 greedy episodes each" in summary
     assert "steps/s over all seeds" in summary
@@ -210,10 +210,12 @@ def test_what_was_measured_survives_an_interruption(tmp_path, monkeypatch):
         ({"seed": np.zeros(2)}, r"key must be a JAX random key such as jax\.random\.key\(0\)"),
         ({"seed": jax.random.split(jax.random.key(0), 3)}, r"must be a single key, got an array of shape \(3,\)"),
         ({"seed": 2**63}, "seed must be a whole number of at most 64 bits, got 9223372036854775808"),
-        ({"devices": 0}, r"devices must be None \(the default device\) or a number of at least 1, got 0"),
+        ({"devices": 0}, r"devices must be None or a whole number of at least 1, got 0"),
         ({"devices": 1_000}, "devices=1000 was asked for, and JAX sees 4"),
-        ({"devices": 2, "seeds": 3}, "seeds must be a multiple of devices, got 3 seeds for 2 devices"),
-        ({"devices": 4}, "one agent over 4 devices is not built yet; use devices=None, or at least 4 seeds"),
+        ({"devices": 4, "devices_per_agent": 3}, "devices must be a multiple of devices_per_agent, got 4 and 3"),
+        ({"devices_per_agent": 5}, "devices must be a multiple of devices_per_agent, got 4 and 5"),
+        ({"max_memory": -1}, "max_memory must be None or a number of GiB of at least 0, got -1"),
+        ({"max_memory": 0}, "One agent takes .* of state and .* to train it, and there is room for 0 B; lower"),
         ({"directory": 3}, "directory must be a path, got 3"),
     ],
 )
@@ -251,7 +253,7 @@ def test_what_writes_needs_a_directory(options):
 def test_the_report_tells_time_and_memory(finished):
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(finished.state))
     assert finished.space.state == state_bytes
-    assert finished.space.program >= state_bytes
+    assert finished.space.planned >= state_bytes + finished.space.working
     assert finished.space.peak > 10_000_000  # of a process with JAX in it
-    assert "of the training program" in str(finished)
+    assert "planned in all" in str(finished)
     assert finished.timing.compiling > 0

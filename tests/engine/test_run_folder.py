@@ -22,7 +22,7 @@ def original(algorithm, tmp_path_factory):
     """The folder of a run without its training: what matters here are the files."""
     from jaxrl.engine.results import open_folder
 
-    folder = open_folder(tmp_path_factory.mktemp("runs") / "ppo", algorithm, {"seeds": 2})
+    folder = open_folder(tmp_path_factory.mktemp("runs") / "ppo", [algorithm], {"seeds": 2})
     states = jax.vmap(algorithm.init)(jax.random.split(jax.random.key(0), 2))
     write_policies(folder, jax.device_get(jax.vmap(algorithm.policy)(states)))
     (folder / "evaluation.csv").write_text("seed,episode,return\n0,0,3\n0,1,4\n1,0,nan\n1,1,9\n")
@@ -162,7 +162,7 @@ def test_what_no_file_can_name_asks_for_the_algorithm(tmp_path):
 
     env = jaxrl.make("CartPole-v1")
     local = Local(env.rules, env.params, env.observation_space, env.action_space)
-    folder = open_folder(tmp_path / "run", jaxrl.PPO(local, **FEW), {})
+    folder = open_folder(tmp_path / "run", [jaxrl.PPO(local, **FEW)], {})
     with pytest.raises(TypeError, match="pass algorithm=, the one that was trained"):
         jaxrl.load_policy(folder)
 

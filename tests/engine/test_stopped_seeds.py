@@ -7,12 +7,21 @@ from drift import DRIFT
 
 import jaxrl
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
+from jaxrl.engine.plan import make_plan
+from jaxrl.engine.population import Population
 from jaxrl.engine.run import run
+from jaxrl.engine.waves import Wave, metrics_of, stopped_in
 from jaxrl.memory import tree_bytes
 
 SEEDS = 4
 OPTIONS = {"seeds": SEEDS, "num_reports": 7, "eval_episodes": 2}
 START = np.asarray(run(DRIFT, **OPTIONS).state.learner.twin)  # of each weight, which then grows by 0.5 an iteration
+
+
+def prepared_for(algorithm, seeds):
+    population = Population((algorithm,), jax.random.split(jax.random.key(0), seeds))
+    plan, programs = make_plan(population, None, None)
+    return prepare(population, np.arange(seeds), plan.chunk, None, programs)
 
 
 def iterations_until(weight):
@@ -94,8 +103,8 @@ def test_a_seed_that_diverges_is_named_with_its_iteration_and_frozen(num_reports
 
 def test_freezing_copies_no_replay():
     agent = jaxrl.DQN("CartPole-v1", replay_capacity=200_000, hidden_sizes=(8,), total_steps=2_000)
-    prepared = prepare(agent, jax.random.split(jax.random.key(0), 2), None)
-    replay = tree_bytes(prepared.states.replay)
+    prepared = prepared_for(agent, 2)
+    replay = tree_bytes(prepared.chunks[0].states.replay)
     assert replay > 10_000_000
     analysis = prepared.program.memory_analysis()
     assert analysis.temp_size_in_bytes < replay / 10
@@ -120,11 +129,12 @@ def test_a_stopped_seed_keeps_the_evaluation_that_stopped_it():
     def evaluate(states, iteration):
         return np.float32([0, 1, 2, 3]) + 10 * iteration
 
-    prepared = prepare(DRIFT, jax.random.split(jax.random.key(0), SEEDS), None)
+    prepared = prepared_for(DRIFT, SEEDS)
     trained = train_with_reports(prepared, 7, Watch(evaluate=evaluate, eval_every=2, target_return=22.5))
-    assert trained.stopped == {3: 2, 0: 4, 1: 4, 2: 4}
+    wave = Wave(trained.chunks, trained.reports, None)
+    assert stopped_in([wave]) == {3: 2, 0: 4, 1: 4, 2: 4}
     np.testing.assert_array_equal(
-        trained.metrics["evaluation_return"][:, [1, 3]].T, [[20, 21, 22, 23], [40, 41, 42, 23]]
+        metrics_of([wave])["evaluation_return"][:, [1, 3]].T, [[20, 21, 22, 23], [40, 41, 42, 23]]
     )
     assert trained.reports[-1].iteration == 4
 
@@ -137,7 +147,7 @@ def test_the_speed_counts_each_seed_until_it_stops():
 
 
 def test_a_target_needs_something_to_compare_it_with():
-    prepared = prepare(DRIFT, jax.random.split(jax.random.key(0), SEEDS), None)
+    prepared = prepared_for(DRIFT, SEEDS)
     nameless = dataclasses.replace(prepared, program=lambda *args: without_returns(prepared.program(*args)))
     with pytest.raises(
         ValueError, match="the metric episode_return, which this algorithm does not have; set eval_every"

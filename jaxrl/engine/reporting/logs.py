@@ -36,7 +36,7 @@ def check_logs(names: Any) -> None:
 def logs(options: "Options", label: str, done: int) -> Iterator[Log]:
     """Yield what is to be called with each report; everything is written when the context is left.
 
-    `label` is what people call the run; `done` are the steps of an earlier process, after which it goes on.
+    `label` is what people call the run; `done` are the steps per agent of an earlier process, after which it goes on.
     """
     folder, num_seeds = options.folder, options.seeds if options.log_seeds else 0
     if folder is None:

@@ -31,19 +31,20 @@ class _Stream(Protocol):
 
 
 @contextlib.contextmanager
-def progress(total_steps: int, seeds: int, label: str, *, show: bool = True, done: int = 0) -> Iterator[Show]:
-    """Yield the function to report with; `total_steps` per seed, of which `done` were done by an earlier process.
+def progress(total_steps: int, agents: int, label: str, *, show: bool = True, done: float = 0) -> Iterator[Show]:
+    """Yield the function to report with; `total_steps` per agent, of which `done` were done by an earlier process.
 
-    Everything goes to stderr, so that stdout stays data. Speed counts the steps of all seeds, and neither compiling nor
+    Everything goes to stderr, so that stdout stays data. Steps are the mean over all agents, also where they are
+    trained in waves. Speed counts the steps of all agents, and neither compiling nor
     what happens after the last report.
     """
     if not show:
         yield lambda report: None
     elif _is_terminal(sys.stderr):
-        with _live_table(total_steps, seeds, label, done) as table:
+        with _live_table(total_steps, agents, label, done) as table:
             yield _with_last_values(table)
     else:
-        yield _with_last_values(_lines(total_steps, seeds, label, sys.stderr, done))
+        yield _with_last_values(_lines(total_steps, agents, label, sys.stderr, done))
 
 
 def _with_last_values(show: Show) -> Show:
@@ -64,7 +65,7 @@ def _is_terminal(stream: _Stream) -> bool:
 
 
 @contextlib.contextmanager
-def _live_table(total_steps: int, seeds: int, label: str, done: int) -> Iterator[Show]:
+def _live_table(total_steps: int, agents: int, label: str, done: float) -> Iterator[Show]:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -77,13 +78,14 @@ def _live_table(total_steps: int, seeds: int, label: str, done: int) -> Iterator
         TimeRemainingColumn(compact=True),
     )
     bar = Progress(*columns, expand=True)
-    task = bar.add_task(label, total=total_steps, completed=done, speed="-")
+    task = bar.add_task(label, total=total_steps, completed=int(done), speed="-")
     began = time.perf_counter()
     with Live(bar, console=Console(stderr=True), refresh_per_second=4) as live:
 
         def show(report: Report) -> None:
-            speed = (report.steps - done) * seeds / max(time.perf_counter() - began, 1e-9)
-            bar.update(task, completed=report.steps, speed=f"{speed:,.0f}")
+            steps = mean_steps(report, total_steps, agents)
+            speed = (steps - done) * agents / max(time.perf_counter() - began, 1e-9)
+            bar.update(task, completed=steps, speed=f"{speed:,.0f}")
             live.update(Group(table_of(report), bar))
 
         yield show
@@ -124,26 +126,34 @@ def _state(report: Report, seed: int) -> str:
     return "" if report.is_active[seed] else "at the target"
 
 
-def _lines(total_steps: int, seeds: int, label: str, stream: TextIO, done: int) -> Show:
+def _lines(total_steps: int, agents: int, label: str, stream: TextIO, done: float) -> Show:
     began = time.perf_counter()
-    lines_written = done * NUM_LINES // total_steps
+    lines_written = int(done * NUM_LINES // total_steps)
 
     def show(report: Report) -> None:
         nonlocal lines_written
-        steps, is_over = report.steps, report.steps >= total_steps or not report.is_active.any()
+        steps = mean_steps(report, total_steps, agents)
+        is_last = report.first + len(report.is_active) == agents
+        is_over = is_last and (report.steps >= total_steps or not report.is_active.any())
         if steps * NUM_LINES < (lines_written + 1) * total_steps and not is_over:
             return
-        lines_written = steps * NUM_LINES // total_steps
+        lines_written = int(steps * NUM_LINES // total_steps)
         elapsed = time.perf_counter() - began
         left = elapsed * (total_steps - steps) / max(steps - done, 1)
+        speed = (steps - done) * agents / max(elapsed, 1e-9)
         print(
-            f"{label}  {steps:>12,} of {total_steps:,} steps  {(steps - done) * seeds / max(elapsed, 1e-9):>12,.0f} "
-            f"steps/s  {left:>5.0f} s left  {_values(report)}",
+            f"{label}  {steps:>12,.0f} of {total_steps:,} steps  {speed:>12,.0f} steps/s  {left:>5.0f} s left  "
+            f"{_values(report)}",
             file=stream,
             flush=True,
         )
 
     return show
+
+
+def mean_steps(report: Report, total_steps: int, agents: int) -> float:
+    """Steps that an agent has done in the mean; those of the waves before are at the end."""
+    return (report.first * total_steps + len(report.is_active) * report.steps) / agents
 
 
 def _values(report: Report) -> str:

@@ -12,23 +12,32 @@ EVALUATION_RETURN = "evaluation_return"
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What is known after a stretch of iterations (S seeds)."""
+    """What is known after a stretch of iterations (M agents)."""
 
     iteration: int
     """Iterations done."""
     steps: int
-    """Environment steps done, per seed."""
+    """Environment steps done, per agent."""
     metrics: dict[str, NDArray[np.float32]]
-    """Name -> [S]: the mean over the stretch; NaN where nothing was measured. A seed that does not train any more keeps
-    the values of its last stretch."""
+    """Name -> [M]: the mean over the stretch; NaN where nothing was measured. An agent that does not train any more
+    keeps the values of its last stretch."""
     diverged_at: NDArray[np.int32]
-    """[S]: the iteration by which the learner held NaN or infinity; -1 while it does not."""
+    """[M]: the iteration by which the learner held NaN or infinity; -1 while it does not."""
     is_active: NDArray[np.bool_]
-    """[S]: whether the seed goes on: it neither diverged nor reached the target return."""
+    """[M]: whether the agent goes on: it neither diverged nor reached the target return."""
+    first: int = 0
+    """The number of the first of these agents in the population: waves of them are trained one after another."""
+    num_settings: int = 1
+    """K: agent `seed * K + setting` has that seed and that setting."""
+
+    @property
+    def members(self) -> NDArray[np.int64]:
+        """[M]: the numbers of these agents in the population."""
+        return self.first + np.arange(len(self.is_active))
 
     @property
     def is_finite(self) -> NDArray[np.bool_]:
-        """[S]: whether the learner holds neither NaN nor infinity."""
+        """[M]: whether the learner holds neither NaN nor infinity."""
         return self.diverged_at < 0
 
     @property

@@ -24,7 +24,7 @@ def report(steps, returns=(0.0,), *, diverged_at=None, active=None, **metrics):
 
 
 def test_without_a_terminal_there_are_a_few_lines(capsys):
-    with progress(1_000, 4, "PPO on CartPole-v1") as show:
+    with progress(1_000, 2, "PPO on CartPole-v1") as show:
         for steps in range(10, 1_001, 10):
             show(report(steps, (2.0, 3.0)))
     out, err = capsys.readouterr()
@@ -50,7 +50,7 @@ def test_the_speed_counts_all_seeds_and_the_time_left_is_in_proportion(capsys, m
     clock = iter([100.0, 102.0])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     with progress(1_000, 8, "run") as show:
-        show(report(200))
+        show(report(200, (0.0,) * 8))
     line = capsys.readouterr().err
     assert " 800 steps/s" in line  # 8 x 200 in 2 seconds
     assert " 8 s left" in line  # 800 steps at 100 a second
@@ -60,7 +60,7 @@ def test_what_an_earlier_process_did_takes_no_time_of_this_one(capsys, monkeypat
     clock = iter([100.0, 102.0])
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     with progress(1_000, 8, "run", done=600) as show:
-        show(report(800))
+        show(report(800, (0.0,) * 8))
     line = capsys.readouterr().err
     assert " 800 steps/s" in line
     assert " 2 s left" in line
