@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import sys
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from jaxrl.engine.population import with_values
 from jaxrl.engine.ranking import Ranked, ranked, table_lines
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
+from jaxrl.engine.saved_run import SWEEP
 from jaxrl.engine.search_space import Space, settings_of
-
-RANKING = "sweep.csv"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -117,26 +117,47 @@ def sweep(
     chosen = options_of(directory=directory, **options)
     key_data = np.asarray(jax.random.key_data(chosen.key)).ravel().tolist()
     settings = settings_of(space, num_samples, key_data)
-    return train_settings([with_values(algorithm, values) for values in settings], settings, chosen)
+    return train_parts(parts_of([with_values(algorithm, values) for values in settings], settings, chosen), chosen)
 
 
-def train_settings(
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Of a sweep, what one program trains."""
+
+    algorithms: tuple[Algorithm[Any], ...]
+    settings: dict[int, dict[str, Any]]
+    """The number of each setting in the whole sweep -> its values, in the order of `algorithms`."""
+    options: Options
+
+
+def parts_of(
     algorithms: Sequence[Algorithm[Any]], settings: Sequence[Mapping[str, Any]], options: Options
-) -> Sweep:
-    """Train `algorithms`, which people call by `settings`, with as few programs as there can be."""
+) -> list[Part]:
+    """`algorithms`, called `settings`, as the fewest parts; raises as `run` where one cannot be trained."""
     groups = groups_of(algorithms)
-    folders = _folders(options, settings, groups)
-    chosen = [dataclasses.replace(options, directory=folder) for folder in folders]
-    for group, each in zip(groups, chosen, strict=True):
-        check_options(algorithms[group[0]], each)
-    runs = []
-    for group, each in zip(groups, chosen, strict=True):
-        runs.append(carry_out(tuple(algorithms[setting] for setting in group), each, is_resumed=False))
-    places = {setting: (run, place) for run, group in enumerate(groups) for place, setting in enumerate(group)}
-    found = Sweep(
-        tuple(map(dict, settings)), tuple(runs), tuple(places[at] for at in range(len(settings))), options.folder
-    )
-    if options.folder is not None:
+    parts = []
+    for group, folder in zip(groups, _folders(options, settings, groups), strict=True):
+        chosen = dataclasses.replace(options, directory=folder)
+        check_options(algorithms[group[0]], chosen)
+        parts.append(Part(tuple(algorithms[at] for at in group), {at: dict(settings[at]) for at in group}, chosen))
+    return parts
+
+
+def train_parts(parts: Sequence[Part], options: Options) -> Sweep:
+    """Train the parts of a sweep one after another, and rank all of it."""
+    runs: list[Run] = []
+    places: dict[int, tuple[int, int]] = {}
+    settings: dict[int, dict[str, Any]] = {}
+    for part in parts:
+        if options.progress and len(parts) > 1:
+            name = "" if part.options.folder is None else part.options.folder.name
+            print(f"[{len(runs) + 1}/{len(parts)}] {name}".rstrip(), file=sys.stderr, flush=True)
+        places |= {at: (len(runs), place) for place, at in enumerate(part.settings)}
+        settings |= part.settings
+        runs.append(carry_out(part.algorithms, part.options, is_resumed=False))
+    order = sorted(settings)
+    found = Sweep(tuple(settings[at] for at in order), tuple(runs), tuple(places[at] for at in order), options.folder)
+    if options.folder is not None and len(order) > 1:
         write_ranking(options.folder, found.ranking)
     return found
 
@@ -153,7 +174,7 @@ def groups_of(algorithms: Sequence[Algorithm[Any]]) -> list[list[int]]:
 def write_ranking(folder: Path, ranking: Sequence[Ranked]) -> None:
     """sweep.csv, best first."""
     names = list(dict.fromkeys(name for row in ranking for name in row.values))
-    with run_folder.writing(folder / RANKING), (folder / RANKING).open("w", newline="", encoding="utf-8") as file:
+    with run_folder.writing(folder / SWEEP), (folder / SWEEP).open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["rank", "setting", *names, "return", "low", "high", "diverged"])
         for rank, row in enumerate(ranking, start=1):
@@ -164,7 +185,7 @@ def write_ranking(folder: Path, ranking: Sequence[Ranked]) -> None:
 def _folders(
     options: Options, settings: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[int]]
 ) -> list[Path | None]:
-    """A folder for each program: that of the sweep where it is the only one, else one in it, named after its settings."""
+    """A folder for each program: the sweep's where it is the only one, else one in it, named after what differs."""
     if options.folder is None or len(groups) == 1:
         return [options.folder] * len(groups)
     run_folder.check_new(options.folder)
