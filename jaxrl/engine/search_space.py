@@ -75,8 +75,8 @@ def settings_of(space: Space, num_samples: int | None, seed: int | Sequence[int]
     drawn = {name: values for name, values in space.items() if isinstance(values, Distribution)}
     listed = {name: values for name, values in space.items() if name not in drawn}
     for name, values in listed.items():
-        is_list = isinstance(values, (Sequence, np.ndarray)) or hasattr(values, "__array__")
-        if isinstance(values, str) or not is_list or (np.ndim(values) == 0 and not isinstance(values, Sequence)):
+        is_array = hasattr(values, "__array__") and np.ndim(values) > 0
+        if isinstance(values, str) or not (is_array or isinstance(values, Sequence)):
             raise TypeError(
                 f"{name} must be a list of values to try, or a distribution such as jaxrl.LogUniform(1e-5, 1e-2), got "
                 f"{values!r}."
