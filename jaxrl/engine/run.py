@@ -19,6 +19,7 @@ from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import Saved
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.evaluator import Evaluator
+from jaxrl.engine.evolution import PBT
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
 from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.load import load_policy as load_policy
@@ -36,6 +37,7 @@ from jaxrl.engine.reporting.progress import mean_steps
 from jaxrl.engine.reporting.progress import progress as show_progress
 from jaxrl.engine.reporting.report import Report
 from jaxrl.engine.saving import NOTHING_SAVED, Saver, put_back, read_saved, saved_layout, saving
+from jaxrl.engine.searching import search_step
 from jaxrl.engine.waves import Wave, as_wave, diverged_in, episodes_of, metrics_of, stopped_in
 from jaxrl.memory import peak_bytes, size
 
@@ -106,10 +108,12 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
 
 def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resumed: bool) -> Run:
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
-    mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings))
+    is_whole = isinstance(options.search, PBT)  # any agent may go on from any other
+    mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings), even=is_whole)
     with disk_cache():
         keys = jax.random.split(options.key, options.seeds)
-        population = Population(tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings), keys)
+        settings_here = tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings)
+        population = Population(settings_here, keys, options.search)
         if options.progress:
             print(_announcement(population, options), file=sys.stderr, flush=True)
         before = saved_layout(options) if is_resumed else None
@@ -161,12 +165,14 @@ def _train_waves(
     population, evaluator = work.population, work.evaluator
     waves = [as_wave(population, arrays) for arrays in saved.finished]
     seconds = saved.seconds_training
+    search_key = jax.random.split(options.key, options.seeds + 1)[-1]  # those before are the seeds' own
     watch = Watch(
         on_report=on_report,
         after=saver.after,
         evaluate=evaluator.means if options.eval_every else None,
         eval_every=options.eval_every or 1,
         target_return=options.target_return,
+        search=search_step(options.search, search_key, options.num_reports),
     )
     for members in work.plan.waves[len(waves) :]:
         saver.finished = [wave.as_arrays() for wave in waves]
@@ -195,6 +201,7 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
         metrics=metrics_of(waves),
         diverged=diverged_in(waves),
         stopped=stopped_in(waves),
+        stopped_as=longest[-1].stopped_as,
         evaluation=episodes_of(waves),
         directory=options.folder,
         hardware=hardware_of(work.mesh),
