@@ -7,15 +7,19 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm
-from jaxrl.analysis.plots import save_learning_curve
+from jaxrl.analysis.plots import save_learning_curve, save_learning_curves
 from jaxrl.engine import run_folder
 from jaxrl.engine.host_loop import Chunk, in_order
 from jaxrl.engine.parallel import fetch
-from jaxrl.engine.population import described
+from jaxrl.engine.population import described, differences
 from jaxrl.engine.record import Run, label_of, name_of
 from jaxrl.engine.reporting.report import curve_name
+
+MOST_CURVES = 6
+"""Of a sweep's settings, those in its picture."""
 
 
 def open_folder(directory: str | os.PathLike[str], settings: Sequence[Algorithm[Any]], options: dict[str, Any]) -> Path:
@@ -42,18 +46,30 @@ def write_results(folder: Path, run: Run) -> None:
         header = ("setting", "seed", "episode", "return", "length", "completed")[num_settings == 1 :]
         (folder / run_folder.EVALUATION).unlink(missing_ok=True)  # of an end that was broken off
         run_folder.append_rows(folder / run_folder.EVALUATION, header, rows)
-    name = curve_name(run.metrics)
-    converged = [seed for seed in range(len(run.population)) if seed not in run.diverged]
     with run_folder.writing(folder / run_folder.LEARNING_CURVE):
-        save_learning_curve(
-            folder / run_folder.LEARNING_CURVE,
-            run.steps,
-            run.metrics[name][converged],
-            title=label_of(run.algorithm),
-            ylabel=name.replace("_", " "),
-        )
+        _save_curve(folder / run_folder.LEARNING_CURVE, run)
     with run_folder.writing(folder / run_folder.SUMMARY):
         (folder / run_folder.SUMMARY).write_text(f"{run}\n", encoding="utf-8")
+
+
+def _save_curve(path: Path, run: Run) -> None:
+    """The mean and its band over seeds; of a sweep, those of its best settings."""
+    name, settings = curve_name(run.metrics), differences(run.population.settings)
+    ylabel = name.replace("_", " ")
+
+    def converged(setting: int) -> NDArray[np.float32]:
+        agents = range(setting, len(run.population), len(settings))
+        return run.metrics[name][[agent for agent in agents if agent not in run.diverged]]
+
+    if len(settings) == 1:
+        save_learning_curve(path, run.steps, converged(0), title=label_of(run.algorithm), ylabel=ylabel)
+        return
+    best = [row.setting for row in run.ranking if row.diverged < run.seeds][:MOST_CURVES] or [0]
+    curves = {
+        ", ".join(f"{key}={value:g}" for key, value in settings[setting].items()): (run.steps, converged(setting))
+        for setting in best
+    }
+    save_learning_curves(path, {label_of(run.algorithm): curves}, ylabel=ylabel)
 
 
 def _index(agent: int, num_settings: int) -> tuple[int, ...]:
