@@ -30,6 +30,7 @@ from jaxrl.algorithms.value_based.qr_dqn import QRDQN as QRDQN
 from jaxrl.algorithms.value_based.r2d2 import R2D2 as R2D2
 from jaxrl.algorithms.value_based.rainbow import Rainbow as Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN as RecurrentPQN
+from jaxrl.engine.cores import use_all_cores as use_all_cores
 from jaxrl.engine.evaluate import Episodes as Episodes
 from jaxrl.engine.evaluate import evaluate as evaluate
 from jaxrl.engine.evolution import PBT as PBT
