@@ -77,7 +77,7 @@ def test_a_step_of_plain_sgd_over_four_devices_is_one_on_the_joined_batch(monkey
     """Adam would hide gradients that are added and not averaged: it divides by their size."""
     monkeypatch.setattr(optax, "scale_by_adam", lambda **options: optax.identity())
     row = ROWS[0]
-    algorithm = replace(row.build(), max_grad_norm=None, learning_rate=1.0, num_epochs=1)
+    algorithm = replace(row.build(), max_grad_norm=None, learning_rate=100.0, num_epochs=1)
 
     def update(learner: Any, batch: Any, axis: str | None) -> Any:
         """Leaves [1, ...], of one device."""
