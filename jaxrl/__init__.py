@@ -38,9 +38,14 @@ from jaxrl.engine.resume import resume as resume
 from jaxrl.engine.run import Run as Run
 from jaxrl.engine.run import load_policy as load_policy
 from jaxrl.engine.run import run as run
-from jaxrl.engine.sweep import vary as vary
+from jaxrl.engine.search_space import Choice as Choice
+from jaxrl.engine.search_space import LogUniform as LogUniform
+from jaxrl.engine.search_space import Uniform as Uniform
+from jaxrl.engine.sweep import Sweep as Sweep
+from jaxrl.engine.sweep import sweep as sweep
 from jaxrl.engine.train import Result as Result
 from jaxrl.engine.train import train as train
+from jaxrl.engine.vary import vary as vary
 from jaxrl.envs.adapters.to_gymnax import to_gymnax as to_gymnax
 from jaxrl.envs.check import check_env as check_env
 from jaxrl.envs.registry import make as make

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxrl.cli.errors import UsageError, as_usage_error
-from jaxrl.engine.saved_run import SavedRun, load_run
+from jaxrl.engine.saved_run import SavedRun, load_runs
 from jaxrl.pytree import unknown_name
 
 
@@ -33,7 +33,7 @@ def runs_and_settings(
     if twice:
         raise UsageError(f"'{twice[0]}' is named twice; name each run once.")
     with as_usage_error():
-        return [load_run(folder) for folder in folders], settings
+        return [run for folder in folders for run in load_runs(folder)], settings
 
 
 def one_of(settings: dict[str, str], name: str, choices: Sequence[str]) -> str:

@@ -49,12 +49,17 @@ def compare(arguments: Sequence[str]) -> int:
         statistics["optimality gap"] = functools.partial(optimality_gap, target=_target(settings["target"]))
     path = output_path(settings, "export", "results.json", (".json",)) if "export" in settings else None
     metric = settings.get("metric")
-    names = dict(zip([run.folder for run in runs], labels(runs), strict=True))
+    names = labels(runs)
     with as_usage_error():
         tables = [
             f"{environment}, {_what(metric)} and its 95 % bootstrap interval over seeds\n"
             + table(
-                {names[run.folder]: run.scores(metric) for run in runs if run.environment == environment}, statistics
+                {
+                    name: run.scores(metric)
+                    for name, run in zip(names, runs, strict=True)
+                    if run.environment == environment
+                },
+                statistics,
             )
             for environment in dict.fromkeys(run.environment for run in runs)
         ]

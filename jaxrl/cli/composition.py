@@ -1,20 +1,22 @@
 """From the words of a command line to plain settings, by way of Hydra: configs/train.yaml, its groups, overrides."""
 
+import copy
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from jaxrl.cli.errors import UsageError
+from jaxrl.cli.errors import UsageError, as_usage_error
+from jaxrl.engine.search_space import LogUniform, Uniform, settings_of
 from jaxrl.envs.registry import names
 from jaxrl.pytree import unknown_name
 from jaxrl.settings import TARGET, import_class
@@ -24,14 +26,14 @@ CONFIGS = "jaxrl.configs"
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The settings of one run."""
+    """The settings of one of the runs that a command asks for."""
 
     settings: dict[str, Any]
     """What configs/train.yaml holds, with `algorithm` and `env` as mappings."""
     algorithm: str
     """The name of its file, such as `ppo`."""
-    label: str
-    """What sets this run apart from the others of the same command, such as `algorithm.learning_rate=0.001`."""
+    varied: dict[str, Any]
+    """What sets it apart from the others of the same command, such as `algorithm.learning_rate`: 0.001."""
 
 
 def algorithm_names() -> list[str]:
@@ -48,18 +50,65 @@ def tuned_environments(algorithm: str) -> list[str]:
 
 
 def compose_runs(words: Sequence[str]) -> list[Choice]:
-    """One choice per run: `a=1,2 b=3,4` makes four. Raises UsageError for what cannot be read or is not known."""
+    """One choice per run: `a=1,2 b=3,4` makes four. Raises UsageError for what cannot be read or is not known.
+
+    `a=interval(0,1)` is drawn `num_samples` times, `a=tag(log,interval(1e-5,1e-2))` with even logarithms.
+    """
     parsed = [_parsed(word) for word in words]
     for name in names():  # whatever `make` knows is an option, with or without a file of its own
         group, _, option = f"env/{name}".rpartition("/")
         ConfigStore.instance().store(group=group, name=option, node={"name": name})
-    alternatives = [_alternatives(override) for override in parsed]
+    # Numbers of an algorithm or environment are put in afterwards: Hydra takes its time for each composition.
+    inner = [override for override in parsed if override.is_sweep_override() and "." in _key(override)]
+    outer = [override for override in parsed if override not in inner]
+    alternatives = [_alternatives(override) for override in outer]
     varied = [len(words) > 1 for words in alternatives]
+    found = []
     with initialize_config_module(CONFIGS, version_base="1.3"):
-        return [
-            _composed(list(combination), " ".join(itertools.compress(combination, varied)))
-            for combination in itertools.product(*alternatives)
-        ]
+        for combination in itertools.product(*alternatives):
+            apart = dict(word.split("=", 1) for word in itertools.compress(combination, varied))
+            composed = _composed(list(combination), [_key(override) for override in inner], apart)
+            found += [_with_numbers(composed, values) for values in _numbers(inner, composed.settings)]
+    return found
+
+
+def _key(override: Override) -> str:
+    return str(override.get_key_element().lstrip("+"))
+
+
+def _numbers(overrides: Sequence[Override], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The combinations of what many-valued overrides stand for: name -> value."""
+    if not overrides:
+        if settings["num_samples"] is not None:
+            raise UsageError("num_samples is for settings that are given as interval(low,high), and there is none.")
+        return [{}]
+    space: dict[str, Any] = {}
+    for override in overrides:
+        value = override.value()
+        if isinstance(value, IntervalSweep):
+            if value.start is None or value.end is None:
+                raise UsageError(f"'{override.input_line}' needs two ends, as in interval(0,1).")
+            shape: Any = LogUniform if "log" in value.tags else Uniform
+            with as_usage_error():
+                space[_key(override)] = shape(float(value.start), float(value.end))
+        else:
+            space[_key(override)] = [_parsed(word).value() for word in _alternatives(override)]
+    with as_usage_error():
+        count, seed = settings["num_samples"], settings["seed"]
+        return settings_of(space, count, seed if isinstance(seed, int) and seed >= 0 else 0)
+
+
+def _with_numbers(choice: Choice, values: dict[str, Any]) -> Choice:
+    if not values:
+        return choice
+    settings = copy.deepcopy(choice.settings)
+    for name, value in values.items():
+        *path, last = name.split(".")
+        place = settings
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return dataclasses.replace(choice, settings=settings, varied=choice.varied | values)
 
 
 def _parsed(word: str) -> Override:
@@ -87,7 +136,7 @@ def _alternatives(override: Override) -> list[str]:
         raise UsageError(f"'{override.input_line}' cannot be spread over runs ({error}).") from None
 
 
-def _composed(words: list[str], label: str) -> Choice:
+def _composed(words: list[str], other_names: Sequence[str], varied: dict[str, Any]) -> Choice:
     choices = {"algorithm": algorithm_names(), "env": names()}
     chosen = {"algorithm": "ppo"}
     for word in words:
@@ -100,13 +149,13 @@ def _composed(words: list[str], label: str) -> Choice:
             chosen[name] = value
     try:
         known = OmegaConf.to_container(compose("train", [word for word in words if word.partition("=")[0] in choices]))
-        _check_names(words, known)
+        _check_names([*words, *other_names], known)
         # ++ sets a name whether or not a YAML file mentions it: the dataclasses are what it is checked against.
         forced = [word if word.partition("=")[0] in choices else f"++{word}" for word in words]
         settings: Any = OmegaConf.to_container(compose("train", forced), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(f"{str(error).strip().splitlines()[0].rstrip('.')}.") from None
-    return Choice(settings, chosen["algorithm"], label)
+    return Choice(settings, chosen["algorithm"], varied)
 
 
 def _check_names(words: Sequence[str], known: Any) -> None:

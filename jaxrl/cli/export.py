@@ -22,7 +22,7 @@ a batch of observations and gives the actions as the environment takes them.
 
   jaxrl export runs/ppo-CartPole-v1-20250101-120000 form=numpy output=robot
 """
-SETTINGS = ("seed", "output", "form", "batch")
+SETTINGS = ("seed", "setting", "output", "form", "batch")
 
 
 def export(arguments: Sequence[str]) -> int:
@@ -38,7 +38,9 @@ def export(arguments: Sequence[str]) -> int:
         name, _, value = word.partition("=")
         if name not in SETTINGS:
             raise UsageError(unknown_name("There is no setting", name, SETTINGS))
-        settings[name] = _number(name, value) if name == "batch" or (name == "seed" and value != "best") else value
+        settings[name] = (
+            _number(name, value) if name in ("batch", "setting") or (name == "seed" and value != "best") else value
+        )
     with as_usage_error():
         paths = export_policy(folder, settings.pop("output", None), settings.pop("seed", "best"), **settings)
     for path in paths:
@@ -47,7 +49,7 @@ def export(arguments: Sequence[str]) -> int:
 
 
 def _number(name: str, value: str) -> int:
-    least = 0 if name == "seed" else 1
+    least = 1 if name == "batch" else 0
     if not value.isdecimal() or int(value) < least:
         other = " or best" if name == "seed" else ""
         raise UsageError(f"{name} must be a whole number of at least {least}{other}, got '{value}'.")

@@ -18,9 +18,12 @@ jaxrl train [name=value ...]
   jaxrl train env=Acrobot-v1 seeds=4 env.max_steps=200
   jaxrl train algorithm=a2c algorithm.learning_rate=1e-3 algorithm.hidden_sizes=[128,128]
   jaxrl train algorithm.total_steps=1e6 directory=runs/long
-  jaxrl train -m algorithm.learning_rate=1e-4,1e-3 env=CartPole-v1,Acrobot-v1     (four runs)
+  jaxrl train algorithm.learning_rate=1e-4,3e-4,1e-3 seeds=64           a sweep: one program, a ranked table
+  jaxrl train algorithm.learning_rate='tag(log,interval(1e-5,1e-2))' num_samples=256
+  jaxrl train algorithm=ppo,a2c env=CartPole-v1,Acrobot-v1               four programs, one after another
 
-  -m, --multirun   several runs, one for each combination of comma-separated values
+Comma-separated values are tried each with each. Those that differ in numbers alone train as one program.
+
   --settings       print the settings that a run would have, and stop
   -h, --help       this page; with algorithm=... and env=... for those
 
@@ -32,6 +35,7 @@ RUN_SETTINGS = {
     "algorithm": "see jaxrl list",
     "env": "see jaxrl list; its own settings as env.NAME=value",
     "seeds": "agents, trained side by side",
+    "num_samples": "how often settings that are given as interval(low,high) are drawn",
     "seed": "what all randomness comes from",
     "devices": "how many devices to use; null: all, as far as there are seeds for them",
     "devices_per_agent": "how many share the environments of one agent; null: one, for one seed all of devices",

@@ -29,9 +29,12 @@ def record(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0
-    runs, settings = runs_and_settings("record", arguments, ("seed", "output", "steps", "episode", "gymnasium"))
-    if len(runs) > 1:
-        raise UsageError(f"jaxrl record takes one run folder, got {len(runs)}.")
+    runs, settings = runs_and_settings(
+        "record", arguments, ("seed", "setting", "output", "steps", "episode", "gymnasium")
+    )
+    folders = {run.folder for run in runs}
+    if len(folders) > 1:
+        raise UsageError(f"jaxrl record takes one run folder, got {len(folders)}.")
     run = runs[0]
     seed, gymnasium = settings.get("seed"), settings.get("gymnasium", "false")
     with as_usage_error():
@@ -41,6 +44,7 @@ def record(arguments: Sequence[str]) -> int:
             output=settings.get("output"),
             episode=_number(settings, "episode", 0, 0),
             max_steps=_number(settings, "steps", MAX_STEPS, 1),
+            setting=_number(settings, "setting", 0, 0) if "setting" in settings else None,
             gymnasium={"false": None, "true": run.environment}.get(gymnasium, gymnasium),
         )
     for video in videos:
@@ -55,7 +59,7 @@ def _show(video: Video) -> None:
     episode = video.episode
     bounded = "" if episode.completed else ", not ended: see steps="
     print(
-        f"  {video.name:<10} seed {video.seed}, return {episode.episode_return:.2f} in "
+        f"  {video.name:<10} {video.agent}, return {episode.episode_return:.2f} in "
         f"{count(episode.length, 'step')}{bounded}"
     )
     for path, pictures in video.files.items():

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from jaxrl.cli.errors import UsageError, as_usage_error
+from jaxrl.engine.cores import use_all_cores
 from jaxrl.engine.resume import to_resume
 from jaxrl.engine.run import carry_out
 from jaxrl.pytree import unknown_name
@@ -30,6 +31,7 @@ def resume(arguments: Sequence[str]) -> int:
         return 0
     if not arguments or arguments[0].startswith("-"):
         raise UsageError("jaxrl resume needs a run folder, as in jaxrl resume runs/NAME.")
+    use_all_cores()
     folder, *words = arguments
     settings: dict[str, Any] = {}
     for word in words:

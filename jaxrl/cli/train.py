@@ -1,7 +1,7 @@
-"""`jaxrl train`: one run, or several with comma-separated values."""
+"""`jaxrl train`: one run, or many with comma-separated values: those that differ in numbers are one program."""
 
+import dataclasses
 import itertools
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +13,9 @@ from jaxrl.algorithm import Algorithm
 from jaxrl.cli.composition import Choice, compose_runs
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.cli.help import train_help
-from jaxrl.engine.options import Options, check_options
-from jaxrl.engine.record import Run
-from jaxrl.engine.run import run
+from jaxrl.engine.cores import use_all_cores
+from jaxrl.engine.options import Options
+from jaxrl.engine.sweep import parts_of, train_parts
 from jaxrl.envs.registry import make
 from jaxrl.settings import TARGET, build, import_class
 
@@ -27,6 +27,7 @@ def train(arguments: Sequence[str]) -> int:
     unknown = flags - {"-m", "--multirun", "-h", "--help", "--settings"}
     if unknown:
         raise UsageError(f"There is no option '{min(unknown)}'; see jaxrl train --help.")
+    use_all_cores()
     choices = compose_runs(words)
     if flags & {"-h", "--help"}:
         print(train_help(choices[0]), end="")
@@ -40,27 +41,36 @@ def train(arguments: Sequence[str]) -> int:
 
 def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) -> int:
     """Everything is checked before the first run begins."""
-    directories = _directories(choices)
-    options = [
-        {name: value for name, value in choice.settings.items() if name not in ("algorithm", "env")}
-        | {"directory": directory}
-        for choice, directory in zip(choices, directories, strict=True)
-    ]
+    parent = _directory(choices[0])
+    groups: dict[str, list[int]] = {}  # options such as seeds are those of a whole sweep
+    for number, choice in enumerate(choices):
+        groups.setdefault(repr(_options(choice, None)), []).append(number)
+    sweeps = []
     with as_usage_error():
-        for algorithm, chosen in zip(algorithms, options, strict=True):
-            check_options(algorithm, Options(**chosen))
-    runs: list[Run] = []
-    for choice, algorithm, chosen in zip(choices, algorithms, options, strict=True):
-        if choice.label:
-            print(f"[{len(runs) + 1}/{len(choices)}] {choice.label}", file=sys.stderr)
+        for group in groups.values():
+            first = choices[group[0]]
+            apart = [f"{name}={value}" for name, value in first.varied.items() if name in first.settings]
+            options = _options(first, parent / ",".join(apart) if apart and len(groups) > 1 else parent)
+            parts = parts_of([algorithms[at] for at in group], [choices[at].varied for at in group], options)
+            sweeps.append((parts, options))
+    status = 0
+    for parts, options in sweeps:
         try:
-            runs.append(run(algorithm, **chosen))
+            found = train_parts(parts, options)
         except OSError as error:
             raise UsageError(" ".join(str(error).split())) from error
-        print(runs[-1], flush=True)
-    if len(runs) > 1:
-        print(_table(choices, runs))
-    return int(any(len(each.diverged) == each.seeds for each in runs))
+        for run in found.runs:
+            print(run, flush=True)
+        if len(found.runs) > 1:
+            print(found)
+        status |= any(len(run.diverged) == len(run.population) for run in found.runs)
+    return int(status)
+
+
+def _options(choice: Choice, directory: Path | None) -> Options:
+    names = {field.name for field in dataclasses.fields(Options)}
+    given = {name: value for name, value in choice.settings.items() if name in names}
+    return Options(**given | {"directory": directory})
 
 
 def algorithm_of(choice: Choice) -> Algorithm[Any]:
@@ -76,17 +86,13 @@ def algorithm_of(choice: Choice) -> Algorithm[Any]:
         return build(import_class(settings.pop(TARGET)), settings, env=env)
 
 
-def _directories(choices: Sequence[Choice]) -> list[Path]:
-    """A folder of its own for each run; several runs of one command share a parent."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    first = choices[0]
-    given = first.settings["directory"]
+def _directory(choice: Choice) -> Path:
+    """The folder of the run, or of the sweep."""
+    given = choice.settings["directory"]
     if given is not None and not isinstance(given, (str, int, float)):
         raise UsageError(f"directory must be the name of a folder, got {given!r}.")
-    parent = Path(str(given)) if given is not None else _unused(Path("runs") / f"{_name(first)}-{stamp}")
-    if len(choices) == 1:
-        return [parent]
-    return [parent / choice.label.replace("/", "-").replace(" ", ",") for choice in choices]
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return Path(str(given)) if given is not None else _unused(Path("runs") / f"{_name(choice)}-{stamp}")
 
 
 def _name(choice: Choice) -> str:
@@ -97,12 +103,3 @@ def _unused(path: Path) -> Path:
     """`path`, or the first of path-2, path-3, ... that does not exist: runs may begin within one second."""
     candidates = itertools.chain([path], (path.with_name(f"{path.name}-{number}") for number in itertools.count(2)))
     return next(candidate for candidate in candidates if not candidate.exists())
-
-
-def _table(choices: Sequence[Choice], runs: Sequence[Run]) -> str:
-    width = max(len(choice.label) for choice in choices)
-    rows = [
-        f"{choice.label:<{width}}  {each.result.estimate:10.2f} [{each.result.low:.2f}, {each.result.high:.2f}]"
-        for choice, each in zip(choices, runs, strict=True)
-    ]
-    return "\n".join([f"{'run':<{width}}      return [95 % interval over seeds]", *rows])

@@ -13,7 +13,7 @@ from jaxrl.engine.checkpoints import damaged_checkpoints
 from jaxrl.engine.load import load_policies, load_settings
 from jaxrl.engine.population import Population
 from jaxrl.engine.resume import read_options
-from jaxrl.engine.saved_run import load_run
+from jaxrl.engine.saved_run import load_runs
 from jaxrl.engine.saving import saved_form, saved_layout
 
 
@@ -23,11 +23,12 @@ def check_run(directory: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
     settings = run_folder.read_settings(folder)
     problems: list[str] = []
     is_over = (folder / run_folder.SUMMARY).exists()
-    measured = _read(lambda: load_run(folder), problems)
+    measured = _read(lambda: load_runs(folder), problems)
     notes = [f"{'finished' if is_over else 'not finished: go on with jaxrl resume'}, in '{folder}'"]
     if measured is not None:
-        notes.append(f"{measured.algorithm} on {measured.environment}: {len(measured.steps)} reports of each seed")
-        notes += [f"seed {seed} diverged" for seed in measured.diverged]
+        first = measured[0]
+        notes.append(f"{first.algorithm} on {first.environment}: {len(first.steps)} reports of each seed")
+        notes += [f"seed {seed} {each.setting}".rstrip() + " diverged" for each in measured for seed in each.diverged]
     if is_over:
         _read(lambda: load_policies(folder), problems)
     if (folder / run_folder.CHECKPOINTS).is_dir():

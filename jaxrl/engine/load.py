@@ -14,7 +14,7 @@ from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.evaluate import Episodes, evaluate
-from jaxrl.engine.population import with_values
+from jaxrl.engine.population import Population, with_values
 from jaxrl.settings import build_object, is_complete
 
 
@@ -22,10 +22,13 @@ def load_policy(
     directory: str | os.PathLike[str],
     seed: int | Literal["best"] = 0,
     *,
+    setting: int | None = None,
     greedy: bool = True,
     algorithm: Algorithm[Any] | None = None,
 ) -> Policy:
     """The trained policy of one seed of the run in `directory`, with its normaliser; "best" is the best evaluated one.
+
+    Of a sweep, `setting` is the number of one of its settings; without it "best" is the best of them all.
 
     The algorithm is built again from the saved settings. Where it holds something that no file can name (an
     environment or a network defined in a script), pass the `algorithm` that was trained.
@@ -33,21 +36,23 @@ def load_policy(
     """
     folder = Path(directory)
     policies = load_policies(folder, greedy=greedy, algorithm=algorithm)
-    if seed == "best":
-        seed = best_seed(folder)
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"seed must be a number or 'best', got {seed!r}.")
-    num_seeds = len(jax.tree.leaves(policies)[0])
-    if not 0 <= seed < num_seeds:
+    agent = agent_of(folder, seed, setting)
+    num_agents = len(jax.tree.leaves(policies)[0])
+    if not 0 <= agent < num_agents:
+        num_seeds = num_agents // num_settings(folder)
         raise IndexError(f"The run in '{folder}' has the seeds 0 to {num_seeds - 1}, got seed {seed}.")
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf[seed]), policies)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf[agent]), policies)
 
 
 def load_finite_policy(
-    directory: str | os.PathLike[str], seed: int | Literal["best"], *, algorithm: Algorithm[Any] | None = None
+    directory: str | os.PathLike[str],
+    seed: int,
+    *,
+    setting: int | None = None,
+    algorithm: Algorithm[Any] | None = None,
 ) -> Policy:
     """The greedy policy as `load_policy` gives it; ValueError where it holds NaN or infinity."""
-    policy = load_policy(directory, seed, algorithm=algorithm)
+    policy = load_policy(directory, seed, setting=setting, algorithm=algorithm)
     if not is_finite(jax.tree.map(lambda leaf: leaf[None], policy)).all():
         raise ValueError(
             f"Seed {seed} of the run in '{directory}' diverged: its policy holds NaN or infinity; name another."
@@ -55,9 +60,32 @@ def load_finite_policy(
     return policy
 
 
-def best_seed(directory: str | os.PathLike[str]) -> int:
-    """The seed whose final evaluation has the highest mean return; ValueError or FileNotFoundError without one."""
-    returns = run_folder.read_returns(Path(directory))
+def num_settings(directory: str | os.PathLike[str]) -> int:
+    """How many settings of the algorithm the run has: 1, or those of a sweep."""
+    return len(run_folder.read_settings(Path(directory)).get("settings") or [{}])
+
+
+def agent_of(directory: str | os.PathLike[str], seed: int | Literal["best"], setting: int | None) -> int:
+    """The number of an agent among all of the run; "best" by the final evaluation, of `setting` or of all."""
+    count = num_settings(directory)
+    if setting is not None and not 0 <= setting < count:
+        raise IndexError(f"The run in '{directory}' has the settings 0 to {count - 1}, got setting {setting}.")
+    if seed == "best":
+        return best_seed(directory, setting)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed must be a number or 'best', got {seed!r}.")
+    if setting is None and count > 1:
+        raise ValueError(f"The run in '{directory}' is a sweep of {count} settings; name the setting of seed {seed}.")
+    return seed * count + (setting or 0)
+
+
+def best_seed(directory: str | os.PathLike[str], setting: int | None = None) -> int:
+    """The agent whose final evaluation has the highest mean return, of `setting` or of all.
+
+    Raises ValueError or FileNotFoundError where there is none.
+    """
+    returns, count = run_folder.read_returns(Path(directory)), num_settings(directory)
+    returns = {agent: mean for agent, mean in returns.items() if setting is None or agent % count == setting}
     if not returns:
         raise ValueError(
             f"The run in '{directory}' has no evaluated seed that did not diverge; name a seed by its number."
@@ -114,15 +142,18 @@ def evaluate_saved(
 
     The returns of a policy that holds NaN or infinity, because its training diverged, are NaN.
     """
-    chosen = load_algorithm(directory) if algorithm is None else algorithm
-    policies = load_policies(directory, algorithm=chosen)
-    keys = jax.random.split(jax.random.key(seed), len(jax.tree.leaves(policies)[0]))
+    settings = load_settings(directory, algorithm)
+    policies = load_policies(directory, algorithm=settings[0])
+    members = np.arange(len(jax.tree.leaves(policies)[0]))
+    keys = jax.random.split(jax.random.key(seed), len(members))
+    population = Population(settings, keys)
 
-    def play(key: jax.Array, policy: Policy) -> Episodes:
-        return evaluate(policy, chosen.env, key, num_episodes=num_episodes)
+    def play(agent: Algorithm[Any], key: jax.Array, policy: Policy) -> Episodes:
+        return evaluate(policy, agent.env, key, num_episodes=num_episodes)
 
     with disk_cache():
-        episodes = jax.device_get(jax.jit(jax.vmap(play))(keys, policies))
+        together = jax.jit(jax.vmap(play, in_axes=(population.axes, 0, 0)))
+        episodes = jax.device_get(together(population.agents(members), keys, policies))
     return dataclasses.replace(episodes, returns=np.where(is_finite(policies)[:, None], episodes.returns, np.nan))
 
 

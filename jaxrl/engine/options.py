@@ -15,30 +15,31 @@ from jaxrl.engine.programs import state_shape
 from jaxrl.engine.replay_memory import replay_bytes
 from jaxrl.engine.reporting.logs import check_logs
 from jaxrl.engine.train import typed_key
+from jaxrl.pytree import unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
     """The arguments of `run`, which explains them."""
 
-    seeds: int
-    seed: Any
-    devices: int | None
-    devices_per_agent: int | None
-    max_memory: float | None
-    directory: Any
-    num_reports: int
-    eval_episodes: int
-    eval_every: int | None
-    target_return: float | None
-    progress: bool
-    log: Any
+    seeds: int = 1
+    seed: Any = 0
+    devices: int | None = None
+    devices_per_agent: int | None = None
+    max_memory: float | None = None
+    directory: Any = None
+    num_reports: int = 100
+    eval_episodes: int = 128
+    eval_every: int | None = None
+    target_return: float | None = None
+    progress: bool = True
+    log: Any = ()
     """A tuple of names, however it was given."""
-    log_seeds: bool
-    profile: bool
-    checkpoint_every: float | None
-    keep_checkpoints: int
-    checkpoint_replay: bool
+    log_seeds: bool = False
+    profile: bool = False
+    checkpoint_every: float | None = 60.0
+    keep_checkpoints: int = 2
+    checkpoint_replay: bool = True
 
     def __post_init__(self) -> None:
         """Numpy's numbers become Python's, which settings.yaml can hold, and one log a list of one."""
@@ -74,6 +75,15 @@ class Options:
             seed = {"impl": str(jax.random.key_impl(self.key)), "data": jax.random.key_data(self.key).tolist()}
         plain = {"directory": str(self.directory), "seed": seed, "log": list(self.log)}
         return dataclasses.asdict(dataclasses.replace(self, seed=0)) | plain
+
+
+def options_of(**given: Any) -> Options:
+    """The options that are given by name; TypeError with one sentence where there is none of a name."""
+    known = [field.name for field in dataclasses.fields(Options)]
+    for name in given:
+        if name not in known:
+            raise TypeError(unknown_name("There is no option", name, known))
+    return Options(**given)
 
 
 def check_options(algorithm: Algorithm[Any] | Any, options: Options) -> None:

@@ -109,7 +109,7 @@ def differences(settings: Sequence[Algorithm[Any]]) -> list[dict[str, Any]]:
         for place, (name, differs) in enumerate(zip(leaf_names(settings[0]), _differing(settings), strict=True))
         if differs
     ]
-    return [{name: jax.tree.leaves(setting)[place] for place, name in marked} for setting in settings]
+    return [{name: plain(jax.tree.leaves(setting)[place]) for place, name in marked} for setting in settings]
 
 
 def described(settings: Sequence[Algorithm[Any]]) -> dict[str, Any]:

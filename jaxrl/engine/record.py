@@ -14,7 +14,8 @@ from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.analysis.statistics import Interval, bootstrap_interval
 from jaxrl.engine.evaluate import Episodes
 from jaxrl.engine.host_loop import Chunk
-from jaxrl.engine.population import Population
+from jaxrl.engine.population import Population, differences
+from jaxrl.engine.ranking import Ranked, ranked, table_lines
 from jaxrl.memory import size
 
 
@@ -119,6 +120,12 @@ class Run:
         return means
 
     @property
+    def ranking(self) -> list[Ranked]:
+        """Of a sweep, its settings, best mean return first."""
+        settings = self.population.settings
+        return ranked(differences(settings), self.returns.reshape(-1, len(settings)).T)
+
+    @property
     def result(self) -> Interval:
         """The mean return over the seeds that did not diverge, with its 95 % bootstrap interval over seeds."""
         returns = self.returns
@@ -131,15 +138,15 @@ class Run:
 def summary(run: Run) -> str:
     """The run in a few lines: what was trained, how well, how fast, what went wrong, where it lies."""
     title = f"{label_of(run.algorithm)}, {agents_of(run.population)} x {run.steps[-1]:,} steps ({run.hardware})"
-    lines = [title]
-    lines += _evaluation_lines(run)
+    num_settings = len(run.population.settings)
+    lines = [title, *(_evaluation_lines(run) if num_settings == 1 or run.evaluation is None else _ranking_lines(run))]
     if run.diverged:
-        where = ", ".join(f"seed {seed} (by iteration {iteration})" for seed, iteration in run.diverged.items())
+        where = ", ".join(f"{named(run, agent)} (by iteration {at})" for agent, at in run.diverged.items())
         lines.append(f"  diverged   NaN or infinity in the learner of {where}; left out of the return")
     if run.stopped:
         first, last = (end(run.stopped.values()) * run.algorithm.steps_per_iteration for end in (min, max))
         when = f"{first:,}" if first == last else f"{first:,} to {last:,}"
-        agents = f"{len(run.stopped)} of {count(len(run.population), 'seed')}"
+        agents = f"{len(run.stopped)} of {count(len(run.population), 'seed' if num_settings == 1 else 'agent')}"
         lines.append(f"  stopped    {agents} at the target return, after {when} steps")
     speed = run.steps_of_all / max(run.timing.training, 1e-9)
     lines.append(f"  training   {run.timing.training:.1f} s, {speed:,.0f} steps/s over all seeds")
@@ -166,6 +173,11 @@ def _evaluation_lines(run: Run) -> list[str]:
     return [f"  return     {return_with_interval(run.result, num_seeds, completed.shape[-1])}", *incomplete(completed)]
 
 
+def _ranking_lines(run: Run) -> list[str]:
+    assert run.evaluation is not None
+    return [*table_lines(run.ranking), *incomplete(np.asarray(run.evaluation.completed))]
+
+
 def return_with_interval(result: Interval, num_seeds: int, num_episodes: int) -> str:
     """`497.3 [495.0, 499.1]  (...)` with what the numbers are."""
     episodes = count(num_episodes, "greedy episode")
@@ -188,6 +200,12 @@ def incomplete(completed: NDArray[np.bool_]) -> list[str]:
 def count(number: int, noun: str) -> str:
     """`1 seed`, `16 seeds`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def named(run: Run, agent: int) -> str:
+    """`seed 3`, or in a sweep `seed 3 of setting 2`."""
+    seed, setting = divmod(agent, len(run.population.settings))
+    return f"seed {seed}" if len(run.population.settings) == 1 else f"seed {seed} of setting {setting}"
 
 
 def agents_of(population: Population) -> str:

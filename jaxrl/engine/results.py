@@ -33,12 +33,13 @@ def write_results(folder: Path, run: Run) -> None:
     run_folder.write_policies(folder, *_policies(run))
     if run.evaluation is not None:
         episodes = (run.evaluation.returns, run.evaluation.lengths, run.evaluation.completed)
+        num_settings = len(run.population.settings)
         rows = (
-            (*index, *(part[index] for part in episodes))
-            for index in np.ndindex(episodes[0].shape)
-            if index[0] not in run.diverged
+            (*_index(agent, num_settings), episode, *(part[agent, episode] for part in episodes))
+            for agent, episode in np.ndindex(episodes[0].shape)
+            if agent not in run.diverged
         )
-        header = ("seed", "episode", "return", "length", "completed")
+        header = ("setting", "seed", "episode", "return", "length", "completed")[num_settings == 1 :]
         (folder / run_folder.EVALUATION).unlink(missing_ok=True)  # of an end that was broken off
         run_folder.append_rows(folder / run_folder.EVALUATION, header, rows)
     name = curve_name(run.metrics)
@@ -53,6 +54,11 @@ def write_results(folder: Path, run: Run) -> None:
         )
     with run_folder.writing(folder / run_folder.SUMMARY):
         (folder / run_folder.SUMMARY).write_text(f"{run}\n", encoding="utf-8")
+
+
+def _index(agent: int, num_settings: int) -> tuple[int, ...]:
+    seed, setting = divmod(agent, num_settings)
+    return (seed,) if num_settings == 1 else (setting, seed)
 
 
 def _policies(run: Run) -> list[Any]:

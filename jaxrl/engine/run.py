@@ -232,7 +232,7 @@ def _reporting(
     done = mean_steps(reports[-1], total_steps, len(population)) if reports else 0
     with (
         show_progress(total_steps, len(population), label, show=options.progress, done=done) as show,
-        logs(options, label, reports[-1].steps if reports else 0) as log,
+        logs(options, label, reports[-1].steps if reports else 0, len(population.settings)) as log,
     ):
 
         def on_report(report: Report) -> None:

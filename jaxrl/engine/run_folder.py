@@ -193,13 +193,18 @@ def _read_arrays(path: Path, names: Sequence[str]) -> list[Any]:
 
 
 def read_returns(folder: Path) -> dict[int, float]:
-    """The mean return of each seed's final evaluation; one sentence (FileNotFoundError, ValueError) where it lacks."""
+    """The mean return of each agent's final evaluation; one sentence (FileNotFoundError, ValueError) where it lacks.
+
+    In a sweep of K settings agent `seed * K + setting` has that seed and that setting.
+    """
     path = folder / EVALUATION
+    count = len(read_settings(folder).get("settings") or [{}])
     returns: dict[int, list[float]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                returns.setdefault(int(row["seed"]), []).append(float(row["return"]))
+                agent = int(row["seed"]) * count + int(row.get("setting", 0))
+                returns.setdefault(agent, []).append(float(row["return"]))
     except FileNotFoundError:
         raise FileNotFoundError(f"'{path}' is missing: the run was not evaluated; name a seed by its number.") from None
     except (KeyError, TypeError, ValueError) as error:

@@ -16,13 +16,20 @@ from jaxrl.engine.reporting.report import curve_name
 from jaxrl.pytree import unknown_name
 
 INDEX = ("seed", "iteration", "steps")
+SWEEP = "sweep.csv"
+"""The ranking of a sweep, in its folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SavedRun:
-    """The metrics and the final evaluation of a run (S seeds, R reports), also of one that is not over."""
+    """The metrics and the final evaluation of a run (S seeds, R reports), also of one that is not over.
+
+    Of a sweep it is those of one setting.
+    """
 
     folder: Path
+    setting: str
+    """What sets it apart from the others of its sweep, such as `learning_rate=0.001`; empty where there is no sweep."""
     algorithm: str
     environment: str
     steps: NDArray[np.int64]
@@ -66,10 +73,46 @@ class SavedRun:
 
 
 def load_run(directory: str | os.PathLike[str]) -> SavedRun:
-    """Read the run in `directory`; FileNotFoundError or ValueError with one sentence where it holds none."""
+    """Read the run in `directory`; FileNotFoundError or ValueError, one sentence, where it holds none or a sweep."""
+    runs = load_runs(directory)
+    if len(runs) > 1:
+        raise ValueError(f"'{directory}' holds a sweep of {len(runs)} settings, and one run is asked for.")
+    return runs[0]
+
+
+def load_runs(directory: str | os.PathLike[str]) -> list[SavedRun]:
+    """Read the run in `directory`, or the settings of a sweep as a run each; raises as `load_run`."""
     folder = Path(directory)
+    if (folder / SWEEP).exists() and not (folder / run_folder.SETTINGS).exists():
+        programs = sorted(path.parent for path in folder.glob(f"*/{run_folder.SETTINGS}"))
+        return [run for program in programs for run in load_runs(program)]
     settings = run_folder.read_settings(folder)
     table = _read_table(folder / run_folder.METRICS)
+    episodes = _read_table(folder / run_folder.EVALUATION) if (folder / run_folder.EVALUATION).exists() else None
+    if "setting" not in table:
+        return [_load(folder, settings, "", table, episodes)]
+    names = [",".join(f"{name}={value}" for name, value in each.items()) for each in settings.get("settings") or []]
+    return [
+        _load(folder, settings, name, _only(table, number), _only(episodes, number) if episodes else None)
+        for number, name in enumerate(names)
+    ]
+
+
+def _only(table: dict[str, NDArray[np.float64]], setting: int) -> dict[str, NDArray[np.float64]]:
+    """The rows of one setting, without the column that names it."""
+    if "setting" not in table:
+        raise ValueError("The evaluation of the sweep is damaged: it does not name the settings.")
+    rows = table["setting"] == setting
+    return {name: column[rows] for name, column in table.items() if name != "setting"}
+
+
+def _load(
+    folder: Path,
+    settings: dict[str, Any],
+    setting: str,
+    table: dict[str, NDArray[np.float64]],
+    evaluated: dict[str, NDArray[np.float64]] | None,
+) -> SavedRun:
     if not all(name in table and table[name].size for name in INDEX):
         raise ValueError(f"'{folder / run_folder.METRICS}' is damaged: it has no rows, or not the columns of a run.")
     seeds, rows = np.unique(table["seed"], return_inverse=True)
@@ -78,9 +121,10 @@ def load_run(directory: str | os.PathLike[str]) -> SavedRun:
     for name in (name for name in table if name not in INDEX):
         metrics[name] = np.full((len(seeds), len(steps)), np.nan)
         metrics[name][rows, columns] = table[name]
-    episodes = _read_episodes(folder)
+    episodes = _episodes(folder, evaluated)
     return SavedRun(
         folder=folder,
+        setting=setting,
         algorithm=str(settings["algorithm"].get("_target_", "unknown")).rpartition(".")[2],
         environment=str(settings.get("environment", "unknown")),
         steps=steps.astype(np.int64),
@@ -107,13 +151,11 @@ def _number(text: str) -> float:
     return float({"True": "1", "False": "0"}.get(text, text))
 
 
-def _read_episodes(folder: Path) -> dict[int, list[float]] | None:
-    path = folder / run_folder.EVALUATION
-    if not path.exists():
+def _episodes(folder: Path, table: dict[str, NDArray[np.float64]] | None) -> dict[int, list[float]] | None:
+    if table is None:
         return None
-    table = _read_table(path)
     if "seed" not in table or "return" not in table:
-        raise ValueError(f"'{path}' is damaged: it has not the columns of an evaluation.")
+        raise ValueError(f"'{folder / run_folder.EVALUATION}' is damaged: it has not the columns of an evaluation.")
     return {int(seed): table["return"][table["seed"] == seed].tolist() for seed in np.unique(table["seed"])}
 
 
@@ -127,15 +169,20 @@ def _diverged(folder: Path, num_seeds: int, episodes: dict[int, list[float]] | N
 
 
 def labels(runs: Sequence[SavedRun]) -> list[str]:
-    """What tells `runs` apart: the algorithm, or the folder where an environment has several runs of one algorithm."""
-    algorithms = Counter((run.environment, run.algorithm) for run in runs)
-    names = Counter(run.folder.resolve().name for run in runs)
+    """What tells `runs` apart: the algorithm, or the folder where an environment has several runs of one algorithm.
+
+    Settings of a sweep go by what sets them apart, after the folder where there are several.
+    """
+    folders = {run.folder: run for run in runs}
+    algorithms = Counter((run.environment, run.algorithm) for run in folders.values())
+    names = Counter(folder.resolve().name for folder in folders)
 
     def label(run: SavedRun) -> str:
-        if algorithms[run.environment, run.algorithm] == 1:
-            return run.algorithm
         name = run.folder.resolve().name
-        return name if names[name] == 1 else str(run.folder)
+        whole = name if names[name] == 1 else str(run.folder)
+        if algorithms[run.environment, run.algorithm] == 1:
+            return run.setting or run.algorithm
+        return f"{whole} {run.setting}".rstrip()
 
     return [label(run) for run in runs]
 

@@ -1,39 +1,205 @@
-"""Many hyperparameter values at once: one leaf of an algorithm gets a new axis, the rest is shared."""
+"""Many settings of an algorithm at once, each with many seeds: those that differ in numbers alone are one program."""
 
-from typing import Any, TypeVar
+import csv
+import dataclasses
+import os
+import sys
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
 
-from jaxrl.engine.population import leaf_names
-from jaxrl.pytree import unknown_name
+from jaxrl.algorithm import Algorithm, Policy
+from jaxrl.engine import run_folder
+from jaxrl.engine.options import Options, check_options, options_of
+from jaxrl.engine.population import with_values
+from jaxrl.engine.ranking import Ranked, ranked, table_lines
+from jaxrl.engine.record import Run
+from jaxrl.engine.run import carry_out
+from jaxrl.engine.saved_run import SWEEP
+from jaxrl.engine.search_space import Space, settings_of
 
-A = TypeVar("A")
 
+@dataclasses.dataclass(frozen=True, repr=False)
+class Sweep:
+    """What a sweep came to (P settings, S seeds, R reports); printing it gives the best settings with intervals."""
 
-def vary(algorithm: A, /, **values: Any) -> tuple[A, A]:
-    """`(agents, axes)`: `algorithm` with `values` in place of the named leaves, and the `in_axes` for `jax.vmap`.
+    settings: tuple[dict[str, Any], ...]
+    """What was tried, name -> value."""
+    runs: tuple[Run, ...]
+    """One for each compiled program."""
+    places: tuple[tuple[int, int], ...]
+    """For each setting its run, and its number among the settings of that run."""
+    directory: Path | None
 
-    Each value has a leading axis of one common length [P]. A double underscore reaches inside: `env__params__gravity`.
-    Raises where a name is no leaf (a static field shapes the program and cannot vary within it), or lengths differ.
-    """
-    leaves, structure = jax.tree.flatten(algorithm)
-    names = leaf_names(algorithm)
-    lengths = {name: jnp.shape(value)[:1] for name, value in values.items()}
-    for name, length in lengths.items():
-        if name not in names:
-            what = f"{type(algorithm).__name__} has no numeric leaf (a static setting cannot vary inside one program)"
-            raise TypeError(unknown_name(what, name, names))
-        if length == ():
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        """[P, S]: each agent's mean evaluation return; NaN for one that diverged."""
+        return np.stack([self._of(setting, self.runs[run].returns) for setting, (run, _) in enumerate(self.places)])
+
+    @property
+    def metrics(self) -> dict[str, NDArray[np.float32]]:
+        """Name -> [P, S, R], for sweeps whose settings have the same reports; else see the `runs`."""
+        lengths = {len(run.steps) for run in self.runs}
+        if len(lengths) > 1:
             raise ValueError(
-                f"{name} must be an array of values with a leading axis, got the single value {values[name]}."
+                f"the programs of this sweep have {sorted(lengths)} reports; take the metrics of its runs."
             )
-    if len(set(lengths.values())) > 1:
-        sizes = {name: length[0] for name, length in lengths.items()}
-        raise ValueError(f"the varied leaves must have the same length, got {sizes}; nest two vmaps for a grid.")
-    varied = [
-        jnp.asarray(values[name], jnp.result_type(leaf)) if name in values else leaf
-        for name, leaf in zip(names, leaves, strict=True)
+        names = set.intersection(*(set(run.metrics) for run in self.runs))
+        return {
+            name: np.stack([self._of(at, self.runs[run].metrics[name]) for at, (run, _) in enumerate(self.places)])
+            for name in sorted(names)
+        }
+
+    @property
+    def ranking(self) -> list[Ranked]:
+        """The settings, best mean return first; those of which every seed diverged are last."""
+        return ranked(self.settings, self.returns)
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The setting with the best mean return."""
+        return self.ranking[0].values
+
+    def policy(self, setting: int, seed: int, greedy: bool = True) -> Policy:
+        """The policy of one agent."""
+        if not 0 <= setting < len(self.settings):
+            raise IndexError(f"The sweep has the settings 0 to {len(self.settings) - 1}, got setting {setting}.")
+        run, place = self.places[setting]
+        count = len(self.runs[run].population.settings)
+        if not 0 <= seed < self.runs[run].seeds:
+            raise IndexError(f"The sweep has the seeds 0 to {self.runs[run].seeds - 1}, got seed {seed}.")
+        return self.runs[run].policy(seed * count + place, greedy)
+
+    def _of(self, setting: int, values: NDArray[Any]) -> NDArray[Any]:
+        """The rows of one setting, a row for each seed."""
+        run, place = self.places[setting]
+        return values[place :: len(self.runs[run].population.settings)]
+
+    def __repr__(self) -> str:
+        seconds = sum(run.timing.training for run in self.runs)
+        programs = "1 program" if len(self.runs) == 1 else f"{len(self.runs)} programs"
+        speed = sum(run.steps_of_all for run in self.runs) / max(seconds, 1e-9)
+        where = [] if self.directory is None else [f"  folder     {self.directory}"]
+        title = f"{len(self.settings):,} settings in {programs}, {seconds:.1f} s, {speed:,.0f} steps/s over all agents"
+        return "\n".join([title, *table_lines(self.ranking), *where])
+
+
+def sweep(
+    algorithm: Algorithm[Any],
+    space: Space,
+    *,
+    num_samples: int | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> Sweep:
+    """Train every setting of `space` with every seed, and rank them.
+
+    Settings that differ in numbers alone are trained by one compiled program; what shapes the program (sizes, networks)
+    makes several programs, which are trained one after another.
+
+    Args:
+        algorithm: what the settings are settings of.
+        space: name -> a list of values (a grid: each with each) or `Uniform`, `LogUniform` or `Choice`; or a list of
+            settings, name -> value. A double underscore reaches inside: `env__params__gravity`.
+        num_samples: how many draws from the distributions, each crossed with the grid.
+        directory: a new folder: sweep.csv with the ranking, and what `run` writes, in a folder for each program where
+            there are several.
+        **options: those of `run`.
+
+    Raises:
+        TypeError, ValueError, ImportError, OSError: one sentence, before anything is compiled.
+        Interrupted: as `run`; the program at work can be gone on with by `resume`.
+    """
+    chosen = options_of(directory=directory, **options)
+    key_data = np.asarray(jax.random.key_data(chosen.key)).ravel().tolist()
+    settings = settings_of(space, num_samples, key_data)
+    return train_parts(parts_of([with_values(algorithm, values) for values in settings], settings, chosen), chosen)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Of a sweep, what one program trains."""
+
+    algorithms: tuple[Algorithm[Any], ...]
+    settings: dict[int, dict[str, Any]]
+    """The number of each setting in the whole sweep -> its values, in the order of `algorithms`."""
+    options: Options
+
+
+def parts_of(
+    algorithms: Sequence[Algorithm[Any]], settings: Sequence[Mapping[str, Any]], options: Options
+) -> list[Part]:
+    """`algorithms`, called `settings`, as the fewest parts; raises as `run` where one cannot be trained."""
+    groups = groups_of(algorithms)
+    parts = []
+    for group, folder in zip(groups, _folders(options, settings, groups), strict=True):
+        chosen = dataclasses.replace(options, directory=folder)
+        check_options(algorithms[group[0]], chosen)
+        parts.append(Part(tuple(algorithms[at] for at in group), {at: dict(settings[at]) for at in group}, chosen))
+    return parts
+
+
+def train_parts(parts: Sequence[Part], options: Options) -> Sweep:
+    """Train the parts of a sweep one after another, and rank all of it."""
+    runs: list[Run] = []
+    places: dict[int, tuple[int, int]] = {}
+    settings: dict[int, dict[str, Any]] = {}
+    for part in parts:
+        if options.progress and len(parts) > 1:
+            name = "" if part.options.folder is None else part.options.folder.name
+            print(f"[{len(runs) + 1}/{len(parts)}] {name}".rstrip(), file=sys.stderr, flush=True)
+        places |= {at: (len(runs), place) for place, at in enumerate(part.settings)}
+        settings |= part.settings
+        runs.append(carry_out(part.algorithms, part.options, is_resumed=False))
+    order = sorted(settings)
+    found = Sweep(tuple(settings[at] for at in order), tuple(runs), tuple(places[at] for at in order), options.folder)
+    if options.folder is not None and len(order) > 1:
+        write_ranking(options.folder, found.ranking)
+    return found
+
+
+def groups_of(algorithms: Sequence[Algorithm[Any]]) -> list[list[int]]:
+    """Which of the algorithms one program can train together, in the order in which they come."""
+    groups: dict[Hashable, list[int]] = {}
+    for number, algorithm in enumerate(algorithms):
+        leaves, structure = jax.tree.flatten(algorithm)
+        groups.setdefault((structure, tuple(map(np.shape, leaves))), []).append(number)
+    return list(groups.values())
+
+
+def write_ranking(folder: Path, ranking: Sequence[Ranked]) -> None:
+    """sweep.csv, best first."""
+    names = list(dict.fromkeys(name for row in ranking for name in row.values))
+    with run_folder.writing(folder / SWEEP), (folder / SWEEP).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["rank", "setting", *names, "return", "low", "high", "diverged"])
+        for rank, row in enumerate(ranking, start=1):
+            values = [row.values.get(name, "") for name in names]
+            writer.writerow([rank, row.setting, *values, *row.result, row.diverged])
+
+
+def _folders(
+    options: Options, settings: Sequence[Mapping[str, Any]], groups: Sequence[Sequence[int]]
+) -> list[Path | None]:
+    """A folder for each program: the sweep's where it is the only one, else one in it, named after what differs."""
+    if options.folder is None or len(groups) == 1:
+        return [options.folder] * len(groups)
+    run_folder.check_new(options.folder)
+    return [
+        options.folder / _name([settings[at] for at in group], settings, number) for number, group in enumerate(groups)
     ]
-    axes = [0 if name in values else None for name in names]
-    return jax.tree.unflatten(structure, varied), jax.tree.unflatten(structure, axes)
+
+
+def _name(group: Sequence[Mapping[str, Any]], settings: Sequence[Mapping[str, Any]], number: int) -> str:
+    """`num_envs=64`: what all of a group have and not all others."""
+    shared = {
+        name: value
+        for name, value in group[0].items()
+        if all(other.get(name) == value for other in group) and any(other.get(name) != value for other in settings)
+    }
+    text = ",".join(f"{name}={value}" for name, value in shared.items()) or f"program-{number + 1}"
+    return "".join(letter if letter.isalnum() or letter in "._=,-+[]" else "-" for letter in text)[:120]

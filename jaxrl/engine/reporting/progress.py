@@ -97,7 +97,7 @@ def table_of(report: Report) -> "Table":
 
     others = [name for name in report.metrics if name not in (report.curve, EVALUATION_RETURN)]
     names = [report.curve, *(name for name in (EVALUATION_RETURN,) if name in report.metrics), *others][:NUM_COLUMNS]
-    table = Table("seed", *(name.replace("_", " ") for name in names), "", box=None, pad_edge=False)
+    table = Table("/".join(report.index(0)), *(name.replace("_", " ") for name in names), "", box=None, pad_edge=False)
     for column in table.columns[1:-1]:
         column.justify = "right"
     means = report.measured()
@@ -110,14 +110,15 @@ def table_of(report: Report) -> "Table":
 
 
 def _shown(report: Report) -> dict[int, str]:
-    """Seed -> what its row is called."""
-    num_seeds = len(report.is_active)
-    if num_seeds <= NUM_ROWS:
-        return {seed: str(seed) for seed in range(num_seeds)}
+    """Place -> what its row is called: the seed, or in a sweep setting/seed."""
+    num_agents = len(report.is_active)
+    names = ["/".join(map(str, report.index(agent).values())) for agent in report.members.tolist()]
+    if num_agents <= NUM_ROWS:
+        return dict(enumerate(names))
     values = np.where(report.is_finite, report.metrics[report.curve], np.nan)
     ranked = np.argsort(np.nan_to_num(values, nan=-np.inf))[::-1]
-    places = {"best": 0, "median": num_seeds // 2, "worst": -1}
-    return {int(ranked[place]): f"{name} ({ranked[place]})" for name, place in places.items()}
+    places = {"best": 0, "median": num_agents // 2, "worst": -1}
+    return {int(ranked[place]): f"{name} ({names[ranked[place]]})" for name, place in places.items()}
 
 
 def _state(report: Report, seed: int) -> str:

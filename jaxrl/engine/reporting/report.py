@@ -45,10 +45,17 @@ class Report:
         """The metric to show first."""
         return curve_name(list(self.metrics))
 
-    def measured(self, seed: int | None = None) -> dict[str, float]:
-        """What was measured for one seed, or the means over the seeds that did not diverge; nothing is NaN."""
+    def index(self, agent: int) -> dict[str, int]:
+        """Which agent that is: its seed, in a sweep after its setting."""
+        seed, setting = divmod(agent, self.num_settings)
+        return {"seed": seed} if self.num_settings == 1 else {"setting": setting, "seed": seed}
+
+    def measured(self, agent: int | None = None) -> dict[str, float]:
+        """What was measured for one agent, or the means over those that did not diverge; nothing is NaN."""
+        if agent is not None and agent not in self.members:
+            return {}
         found = {
-            name: mean_of(values[self.is_finite]) if seed is None else float(values[seed])
+            name: mean_of(values[self.is_finite]) if agent is None else float(values[agent - self.first])
             for name, values in self.metrics.items()
         }
         return {name: value for name, value in found.items() if np.isfinite(value)}
@@ -66,6 +73,9 @@ def mean_of(values: NDArray[np.float32]) -> float:
     return float(measured.mean()) if measured.size else np.nan
 
 
-def stream_names(num_seeds: int) -> dict[int | None, str]:
-    """Seed -> the name of its stream; None is the mean over all."""
-    return {None: "mean"} | {seed: f"seed_{seed}" for seed in range(num_seeds)}
+def stream_names(num_agents: int, num_settings: int = 1) -> dict[int | None, str]:
+    """Agent -> the name of its stream; None is the mean over all."""
+    if num_settings == 1:
+        return {None: "mean"} | {agent: f"seed_{agent}" for agent in range(num_agents)}
+    names = {agent: divmod(agent, num_settings) for agent in range(num_agents)}
+    return {None: "mean"} | {agent: f"setting_{setting}_seed_{seed}" for agent, (seed, setting) in names.items()}

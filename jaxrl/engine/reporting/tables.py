@@ -1,4 +1,4 @@
-"""The metrics as tables on disk: a row per seed and report, in CSV always, as JSON lines where asked for."""
+"""The metrics as tables on disk: a row per agent and report, in CSV always, as JSON lines where asked for."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from jaxrl.engine.reporting.report import Report
 
 
 def append_csv(path: Path, report: Report) -> None:
-    """One row per seed; on disk when this returns."""
+    """One row per agent; on disk when this returns."""
     rows = list(_rows(report))
     run_folder.append_rows(path, tuple(rows[0]), [tuple(row.values()) for row in rows])
 
 
 def append_json_lines(path: Path, report: Report) -> None:
-    """One object per seed, null where nothing was measured; on disk when this returns."""
+    """One object per agent, null where nothing was measured; on disk when this returns."""
     with run_folder.writing(path), path.open("a", encoding="utf-8") as file:
         for row in _rows(report):
             file.write(json.dumps({name: _plain(value) for name, value in row.items()}) + "\n")
@@ -40,8 +40,8 @@ def rewrite(folder: Path, reports: Sequence[Report]) -> None:
 
 
 def _rows(report: Report) -> Iterator[dict[str, Any]]:
-    for seed, values in enumerate(zip(*report.metrics.values(), strict=True)):
-        row: dict[str, Any] = {"seed": seed, "iteration": report.iteration, "steps": report.steps}
+    for agent, values in zip(report.members.tolist(), zip(*report.metrics.values(), strict=True), strict=True):
+        row: dict[str, Any] = {**report.index(agent), "iteration": report.iteration, "steps": report.steps}
         yield row | dict(zip(report.metrics, values, strict=True))
 
 

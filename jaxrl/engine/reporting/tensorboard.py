@@ -1,21 +1,21 @@
 """TensorBoard's event files, in `tensorboard/` of the run folder: `tensorboard --logdir RUN/tensorboard`."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from jaxrl.engine.reporting.report import Report, stream_names
+from jaxrl.engine.reporting.report import Report
 
 
 @contextlib.contextmanager
-def streams(folder: Path, num_seeds: int, done: int) -> Iterator[Callable[[Report], None]]:
-    """A line for the mean over seeds (`tensorboard/mean`), and one for each of `num_seeds` (`tensorboard/seed_0`)."""
+def streams(folder: Path, names: Mapping[int | None, str], done: int) -> Iterator[Callable[[Report], None]]:
+    """A line for the mean over seeds (`tensorboard/mean`), and one for each agent of `names` (`tensorboard/seed_0`)."""
     from tensorboardX import SummaryWriter  # an extra
 
     # The reader forgets what an earlier process wrote after the last step that this run knows.
     writers = {
         seed: SummaryWriter(str(folder / "tensorboard" / name), purge_step=done + 1, filename_suffix=f".{done}")
-        for seed, name in stream_names(num_seeds).items()
+        for seed, name in names.items()
     }
 
     def log(report: Report) -> None:

@@ -3,16 +3,16 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from jaxrl.engine import run_folder
-from jaxrl.engine.reporting.report import Report, stream_names
+from jaxrl.engine.reporting.report import Report
 
 
 @contextlib.contextmanager
-def streams(folder: Path, num_seeds: int, label: str) -> Iterator[Callable[[Report], None]]:
-    """A run for the mean over seeds, and one for each of `num_seeds`, in one group; a resumed run goes on with its own.
+def streams(folder: Path, names: Mapping[int | None, str], label: str) -> Iterator[Callable[[Report], None]]:
+    """A run for the mean over agents and for each agent, by `names`, in one group; a resumed run goes on with its own.
 
     Offline files are in `wandb/` of the run folder, for `wandb sync`.
     """
@@ -32,7 +32,7 @@ def streams(folder: Path, num_seeds: int, label: str) -> Iterator[Callable[[Repo
             reinit="create_new",
             settings=wandb.Settings(console="off"),
         )
-        for seed, name in stream_names(num_seeds).items()
+        for seed, name in names.items()
     }
 
     def log(report: Report) -> None:
