@@ -14,7 +14,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 CACHE_DIR = "jax_compilation_cache_dir"
 DETERMINISTIC: Mapping[str, Any] = MappingProxyType({"xla_gpu_deterministic_ops": True})
-"""What makes XLA leave out sums whose order the GPU's threads decide, and the timing by which it chooses kernels."""
+"""On a GPU: no sums whose order its threads decide, and no choice of kernels by how long they take just now."""
 
 _options: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("options", default=MappingProxyType({}))
 
@@ -24,6 +24,11 @@ def compile_ahead(function: Callable[..., Any], *args: Any, donate: tuple[int, .
     began = time.perf_counter()
     compiled = jax.jit(function, donate_argnums=donate).lower(*args).compile(compiler_options=dict(_options.get()))
     return compiled, time.perf_counter() - began
+
+
+def deterministic(is_wanted: bool) -> Mapping[str, Any]:
+    """The compiler options for the same bits in every run, where the default device needs some."""
+    return DETERMINISTIC if is_wanted and jax.default_backend() == "gpu" else {}
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import Saved
-from jaxrl.engine.compilation import disk_cache
+from jaxrl.engine.compilation import compiler_options, deterministic, disk_cache
 from jaxrl.engine.evaluator import Evaluator
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
 from jaxrl.engine.interrupts import Interrupted
@@ -45,6 +45,8 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     *,
     seeds: int = 1,
     seed: int | jax.Array = 0,
+    prng: Literal["threefry2x32", "rbg", "unsafe_rbg"] | None = None,
+    deterministic: bool = False,
     devices: int | None = None,
     devices_per_agent: int | None = None,
     max_memory: float | None = None,
@@ -69,6 +71,10 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
         algorithm: any `Algorithm`.
         seeds: how many agents, trained in one program.
         seed: a number, or a JAX key in place of `jax.random.key(seed)`.
+        prng: the `impl` of that key; None for JAX's default, threefry2x32. rbg draws faster on TPUs and large GPUs, but
+            what an agent draws then depends on the agents beside it (ARCHITECTURE.md).
+        deterministic: compile for the same bits in every run on a GPU, where XLA otherwise takes faster sums whose
+            order differs. On a CPU it changes nothing: its sums have one order.
         devices: how many devices to use; None for all that JAX has, as far as there are agents for them. Agents are
             dealt out over the devices, and a single agent is spread over them with its environments.
         devices_per_agent: how many devices share the environments of one agent, and average what they learn; None for
@@ -107,7 +113,7 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
 def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resumed: bool) -> Run:
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings))
-    with disk_cache():
+    with disk_cache(), compiler_options(deterministic(options.deterministic)):
         keys = jax.random.split(options.key, options.seeds)
         population = Population(tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings), keys)
         if options.progress:
