@@ -1,7 +1,9 @@
 """One agent over several devices, with a real program on each: the engine's own mesh, and a user's `pmap`."""
 
+import signal
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,6 +18,8 @@ from jax.sharding import PartitionSpec as P
 
 import jaxrl
 from jaxrl.engine.compilation import compiler_options
+from jaxrl.engine.interrupts import Interrupted
+from jaxrl.engine.reporting import tables
 
 ITERATIONS = 2
 # Without what a folder, an evaluation or a picture would take.
@@ -106,3 +110,36 @@ def test_ppo_learns_with_its_environments_on_two_devices() -> None:
     with compiler_options(long_runs.OPTIONS):
         run = jaxrl.run(ppo, devices=2, **(QUIET | {"num_reports": 10}))
     assert run.metrics["episode_return"][0, -1] > 400
+
+
+def test_such_a_run_is_saved_resumed_evaluated_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dqn = _short(next(row for row in ROWS if row.name == "dqn"))
+    options = QUIET | {"devices": 2, "eval_episodes": 2, "num_reports": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "append_csv", lambda *arguments: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Interrupted):
+            jaxrl.run(dqn, **options | {"checkpoint_every": 60.0}, directory=tmp_path / "run")
+    with pytest.raises(ValueError, match=r"had 2 devices for each agent, and would now have 1"):
+        jaxrl.resume(tmp_path / "run", devices=1, progress=False)
+    resumed = jaxrl.resume(tmp_path / "run", progress=False)
+    whole = jaxrl.run(dqn, **options)
+    for one, other in zip(jax.tree.leaves(resumed.state), jax.tree.leaves(whole.state), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(resumed.returns, whole.returns)
+    loaded, policy = jaxrl.load_policy(tmp_path / "run"), whole.policy(0)
+    for one, other in zip(jax.tree.leaves(loaded), jax.tree.leaves(policy), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"num_envs": 9}, r"num_envs must be a multiple of the 2 devices of axis 'data', got 9"),
+        ({"replay_capacity": 257}, r"replay_capacity must be a multiple of the 2 devices of axis 'data', got 257"),
+        ({"batch_size": 33}, r"batch_size must be a multiple of the 2 devices of axis 'data', got 33"),
+    ],
+)
+def test_what_the_devices_do_not_divide_is_refused_in_a_sentence(settings: dict[str, int], sentence: str) -> None:
+    dqn = jaxrl.DQN("CartPole-v1", **{"num_envs": 8, "replay_capacity": 256, "batch_size": 32, **settings})
+    with pytest.raises(ValueError, match=sentence):
+        jaxrl.run(dqn, devices=2, **QUIET)

@@ -1,5 +1,6 @@
 """`prng` and `deterministic`: the options that decide the bits of a run."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import yaml
 from drift import DRIFT
 
 import jaxrl
-from jaxrl.engine import checkpoints, compilation, plan
+from jaxrl.engine import compilation, plan
+from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.options import PRNGS, Options
 from jaxrl.engine.reporting import tables
 
@@ -51,15 +53,9 @@ def test_wrong_ones_are_refused_in_a_sentence(options: dict[str, Any], sentence:
 
 def test_a_run_goes_on_with_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = QUIET | {"seeds": 2, "prng": "rbg", "deterministic": True}
-
-    def stop(path: Path, report: Any) -> None:
-        if report.iteration == 4:
-            raise RuntimeError
-
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "append_csv", stop)
-        patch.setattr(checkpoints.Checkpoints, "is_due", property(lambda self: True))
-        with pytest.raises(RuntimeError):
+        patch.setattr(tables, "append_csv", lambda *arguments: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Interrupted):
             jaxrl.run(DRIFT, **options, directory=tmp_path / "stopped")
     path = tmp_path / "stopped" / "settings.yaml"
     settings = path.read_text()
