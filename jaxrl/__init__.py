@@ -32,6 +32,8 @@ from jaxrl.algorithms.value_based.rainbow import Rainbow as Rainbow
 from jaxrl.algorithms.value_based.recurrent_pqn import RecurrentPQN as RecurrentPQN
 from jaxrl.engine.evaluate import Episodes as Episodes
 from jaxrl.engine.evaluate import evaluate as evaluate
+from jaxrl.engine.evolution import PBT as PBT
+from jaxrl.engine.evolution import SuccessiveHalving as SuccessiveHalving
 from jaxrl.engine.play import play as play
 from jaxrl.engine.recording import record as record
 from jaxrl.engine.resume import resume as resume

@@ -32,6 +32,8 @@ class Saved:
     """Of the chunks of the wave that was trained last."""
     reports: list[Report]
     """Of that wave."""
+    population: dict[str, Any]
+    """What a search has made of the population; empty where nothing searches."""
     finished: list[Any]
     """What the waves before it came to, as `FinishedWave.as_arrays` gave it."""
     seconds_training: float
@@ -68,9 +70,12 @@ class Checkpoints:
         return waited >= max(self._every, self._cost / MOST_OF_TIME) and not is_writing
 
     def save(
-        self, number: int, states: list[Any], reports: Sequence[Report], finished: list[Any], seconds_training: float
+        self, number: int, states: list[Any], reports: Sequence[Report], others: dict[str, Any], seconds_training: float
     ) -> None:
-        """Save under `number`; returns once the states may be used up. Raises OSError with one sentence."""
+        """Save under `number`, `others` by their names; returns once the states may be used up.
+
+        Raises OSError with one sentence where it fails.
+        """
         import orbax.checkpoint as ocp
 
         items = {
@@ -84,8 +89,7 @@ class Checkpoints:
                 }
             ),
         }
-        if finished:
-            items["finished"] = ocp.args.StandardSave(finished)
+        items |= {name: ocp.args.StandardSave(each) for name, each in others.items() if each}
         with self._waiting(number):
             self._manager = self._manager or _manager(self._folder, self._keep)
             if number in self._manager.all_steps():  # a damaged one, which was left out
@@ -168,7 +172,9 @@ def _manager(folder: Path, keep: int | None) -> Any:
 
     options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, enable_async_checkpointing=True)
     return ocp.CheckpointManager(
-        (folder / CHECKPOINTS).absolute(), options=options, item_names=("states", "reports", "finished", "about")
+        (folder / CHECKPOINTS).absolute(),
+        options=options,
+        item_names=("states", "reports", "population", "finished", "about"),
     )
 
 
@@ -180,12 +186,13 @@ def _restore(manager: Any, number: int, template: list[Any], skipped: list[str])
         "reports": ocp.args.StandardRestore(),
         "about": ocp.args.JsonRestore(),
     }
-    if (Path(manager.directory) / str(number) / "finished").is_dir():
-        items["finished"] = ocp.args.StandardRestore()
+    folder = Path(manager.directory) / str(number)
+    items |= {name: ocp.args.StandardRestore() for name in ("population", "finished") if (folder / name).is_dir()}
     found = manager.restore(number, args=ocp.args.Composite(**items))
     return Saved(
         found.states,
         as_reports(found.reports),
+        jax.tree.map(np.asarray, found.population) if "population" in items else {},
         jax.tree.map(np.asarray, found.finished) if "finished" in items else [],
         found.about["seconds_training"],
         found.about.get("seconds_saving", 0.0),

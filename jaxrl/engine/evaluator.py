@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from jaxrl.engine.evaluate import Episodes
-from jaxrl.engine.host_loop import Chunk
+from jaxrl.engine.host_loop import Chunk, in_order
 from jaxrl.engine.parallel import fetch, place
 from jaxrl.engine.population import Population
 from jaxrl.engine.programs import compile_evaluate
@@ -46,7 +46,6 @@ class Evaluator:
         self.compile(chunks[0])
         began = time.perf_counter()
         played = [self._program(chunk.agents, key, chunk.states) for chunk, key in zip(chunks, keys, strict=True)]
-        parts = [chunk.cut(part) for chunk, part in zip(chunks, fetch(played), strict=True)]
-        episodes: Episodes = jax.tree.map(lambda *each: np.concatenate(each), *parts)
+        episodes: Episodes = in_order(chunks, fetch(played))
         self.seconds += time.perf_counter() - began
         return episodes

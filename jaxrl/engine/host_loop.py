@@ -45,14 +45,21 @@ class Prepared:
     chunks: list[Chunk]
 
     @property
-    def place(self) -> tuple[int, int]:
-        """The number of the first agent, and of the population's settings."""
-        return int(self.chunks[0].members[0]), len(self.population.settings)
+    def first(self) -> int:
+        """The number of the first agent in the population."""
+        return min(int(chunk.members.min()) for chunk in self.chunks)
 
     @property
-    def members(self) -> NDArray[np.int64]:
-        """[M]: which agents of the population."""
-        return np.concatenate([chunk.members for chunk in self.chunks])
+    def num_agents(self) -> int:
+        """M."""
+        return sum(len(chunk.members) for chunk in self.chunks)
+
+
+def in_order(chunks: Sequence[Chunk], parts: Sequence[Any]) -> Any:
+    """What was found for each chunk, leaves [m, ...], in the order of the agents: numpy leaves [M, ...]."""
+    order = np.argsort(np.concatenate([chunk.members for chunk in chunks]))
+    cut = [chunk.cut(part) for chunk, part in zip(chunks, parts, strict=True)]
+    return jax.tree.map(lambda *each: np.concatenate(each)[order], *cut)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +76,8 @@ class Watch:
     """Reports between two evaluations."""
     target_return: float | None = None
     """A seed whose evaluation (without one: whose episodes while training) reaches it trains no further."""
+    search: Callable[["Prepared", list[Report]], Report] | None = None
+    """`search(prepared, reports)` changes the population; gives the last report as it is from then on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,19 +113,23 @@ def train_with_reports(
     """
     algorithm = prepared.population.algorithm
     whole_run = num_iterations(algorithm)
-    num_reports = min(num_reports, whole_run)
+    num_reports, num_settings = min(num_reports, whole_run), len(prepared.population.settings)
     bounds = [report * whole_run // num_reports for report in range(num_reports + 1)]
     all_reports = list(reports)
     for start, stop in itertools.pairwise(bounds[len(reports) :]):
-        is_active = all_reports[-1].is_active if all_reports else np.ones(len(prepared.members), bool)
+        is_active = all_reports[-1].is_active if all_reports else np.ones(prepared.num_agents, bool)
         if not is_active.any():
             break
         began = time.perf_counter()
         metrics, diverged_at = _advanced(prepared, is_active, start, stop)
         seconds += time.perf_counter() - began
-        report = Report(stop, stop * algorithm.steps_per_iteration, metrics, diverged_at, is_active, *prepared.place)
+        report = Report(
+            stop, stop * algorithm.steps_per_iteration, metrics, diverged_at, is_active, prepared.first, num_settings
+        )
         report = _evaluated(_held(report, all_reports), all_reports, prepared, watch)
         all_reports.append(_without_those_at_the_target(report, watch))
+        if watch.search is not None:
+            all_reports[-1] = watch.search(prepared, all_reports)
         watch.on_report(all_reports[-1])
         if watch.after(prepared.chunks, all_reports, seconds):
             break
@@ -126,11 +139,9 @@ def train_with_reports(
 def _advanced(prepared: Prepared, is_active: NDArray[np.bool_], start: int, stop: int) -> Any:
     """Train every chunk that has an active agent; (metrics, diverged_at), each [M], any value for those left out."""
     measured: list[Any] = []
-    first = 0
     for chunk in prepared.chunks:
         wanted = np.zeros(len(chunk.keys), bool)
-        wanted[: len(chunk.members)] = is_active[first : first + len(chunk.members)]
-        first += len(chunk.members)
+        wanted[: len(chunk.members)] = is_active[chunk.members - prepared.first]
         if not wanted.any():
             measured.append(None)
             continue
@@ -138,11 +149,9 @@ def _advanced(prepared: Prepared, is_active: NDArray[np.bool_], start: int, stop
         # Calls are queued: the device goes from one chunk to the next without waiting for the host.
         chunk.states, found = prepared.program(chunk.agents, chunk.run_keys, chunk.states, *arguments)
         measured.append(found)
-    fetched = iter(fetch([found for found in measured if found is not None]))
-    rows = [None if found is None else next(fetched) for found in measured]
-    some = next(row for row in rows if row is not None)
-    whole = [chunk.cut(some if row is None else row) for chunk, row in zip(prepared.chunks, rows, strict=True)]
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *whole)
+    fetched = fetch([found for found in measured if found is not None])
+    rows = iter(fetched)
+    return in_order(prepared.chunks, [fetched[0] if found is None else next(rows) for found in measured])
 
 
 def _held(report: Report, before: Sequence[Report]) -> Report:

@@ -39,7 +39,7 @@ def load_policy(
     agent = agent_of(folder, seed, setting)
     num_agents = len(jax.tree.leaves(policies)[0])
     if not 0 <= agent < num_agents:
-        num_seeds = num_agents // num_settings(folder)
+        num_seeds = num_agents // run_folder.num_settings(folder)
         raise IndexError(f"The run in '{folder}' has the seeds 0 to {num_seeds - 1}, got seed {seed}.")
     return jax.tree.map(lambda leaf: jnp.asarray(leaf[agent]), policies)
 
@@ -60,14 +60,9 @@ def load_finite_policy(
     return policy
 
 
-def num_settings(directory: str | os.PathLike[str]) -> int:
-    """How many settings of the algorithm the run has: 1, or those of a sweep."""
-    return len(run_folder.read_settings(Path(directory)).get("settings") or [{}])
-
-
 def agent_of(directory: str | os.PathLike[str], seed: int | Literal["best"], setting: int | None) -> int:
     """The number of an agent among all of the run; "best" by the final evaluation, of `setting` or of all."""
-    count = num_settings(directory)
+    count = run_folder.num_settings(Path(directory))
     if setting is not None and not 0 <= setting < count:
         raise IndexError(f"The run in '{directory}' has the settings 0 to {count - 1}, got setting {setting}.")
     if seed == "best":
@@ -84,7 +79,7 @@ def best_seed(directory: str | os.PathLike[str], setting: int | None = None) -> 
 
     Raises ValueError or FileNotFoundError where there is none.
     """
-    returns, count = run_folder.read_returns(Path(directory)), num_settings(directory)
+    returns, count = run_folder.read_returns(Path(directory)), run_folder.num_settings(Path(directory))
     returns = {agent: mean for agent, mean in returns.items() if setting is None or agent % count == setting}
     if not returns:
         raise ValueError(

@@ -16,6 +16,7 @@ from jaxrl.engine.replay_memory import replay_bytes
 from jaxrl.engine.reporting.logs import check_logs
 from jaxrl.engine.train import typed_key
 from jaxrl.pytree import unknown_name
+from jaxrl.settings import plain
 
 PRNGS = ("threefry2x32", "rbg", "unsafe_rbg")
 
@@ -44,6 +45,8 @@ class Options:
     checkpoint_every: float | None = 60.0
     keep_checkpoints: int = 2
     checkpoint_replay: bool = True
+    search: Any = None
+    """How a sweep changes its population while it trains."""
 
     def __post_init__(self) -> None:
         """Numpy's numbers become Python's, which settings.yaml can hold, and one log a list of one."""
@@ -88,8 +91,14 @@ class Options:
             prng = impl
         else:
             seed = {"impl": impl, "data": jax.random.key_data(key).tolist()}
-        plain = {"directory": str(self.directory), "seed": seed, "prng": prng, "log": list(self.log)}
-        return dataclasses.asdict(dataclasses.replace(self, seed=0)) | plain
+        written = {
+            "directory": str(self.directory),
+            "seed": seed,
+            "prng": prng,
+            "log": list(self.log),
+            "search": plain(self.search),
+        }
+        return dataclasses.asdict(dataclasses.replace(self, seed=0, search=None)) | written
 
 
 def options_of(**given: Any) -> Options:

@@ -20,11 +20,12 @@ from jaxrl.algorithm import Algorithm
 AGENTS, DATA = "agents", "data"
 
 
-def device_mesh(devices: int | None, devices_per_agent: int | None, agents: int) -> Mesh | None:
+def device_mesh(devices: int | None, devices_per_agent: int | None, agents: int, *, even: bool = False) -> Mesh | None:
     """The devices for `agents` agents as a mesh (agents, data); None for the default device alone.
 
     `devices` None is all that JAX has, as far as there are agents for them. `devices_per_agent` None is one, but for a
-    single agent all of the `devices` that were asked for. Raises ValueError with one sentence.
+    single agent all of the `devices` that were asked for. With `even` all devices get equally many agents. Raises
+    ValueError with one sentence.
     """
     for name, value in (("devices", devices), ("devices_per_agent", devices_per_agent)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -37,6 +38,8 @@ def device_mesh(devices: int | None, devices_per_agent: int | None, agents: int)
     if each > total or (devices is not None and devices % each):
         raise ValueError(f"devices must be a multiple of devices_per_agent, got {total} and {each}.")
     rows = min(total // each, agents)
+    if even:
+        rows = max(count for count in range(1, rows + 1) if agents % count == 0)
     if rows * each == 1 and devices is None:
         return None
     return Mesh(np.asarray(available[: rows * each]).reshape(rows, each), (AGENTS, DATA))

@@ -8,6 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from jaxrl.engine.evolution import PBT, SuccessiveHalving
 from jaxrl.engine.parallel import num_columns, num_rows
 from jaxrl.engine.population import Population
 from jaxrl.engine.programs import Programs, compile_training, state_shape
@@ -74,7 +75,7 @@ def make_plan(
     budget = int(max_memory * 2**30 if max_memory is not None else SHARE * free_bytes())
     each = tree_bytes(state_shape(population.algorithm, num_columns(mesh))) * sharing
     all_lanes = math.ceil(len(population) / rows)
-    lanes = even_share(all_lanes, CPU_LANES) if jax.default_backend() == "cpu" else all_lanes
+    lanes = even_share(all_lanes, _most_lanes(population, all_lanes))
     if before is not None:
         if before.devices_per_agent != num_columns(mesh):
             raise ValueError(
@@ -88,6 +89,8 @@ def make_plan(
         working = max(programs.working_bytes * sharing, 0)
         if working + lanes * each <= budget or lanes == 1:
             break
+        if isinstance(population.search, PBT):
+            _require(all_lanes * each, working, budget, f"The {len(population)} agents of a search by PBT take")
         lanes = even_share(all_lanes, max(1, int(lanes * budget / (working + lanes * each))))
     _require(each, working, budget)
     chunks = math.ceil(all_lanes / lanes)
@@ -100,14 +103,24 @@ def make_plan(
     return Plan(layout, waves, state, working, held_bytes() + state + working), programs
 
 
+def _most_lanes(population: Population, all_lanes: int) -> int:
+    """How many agents a device is to train side by side, where there is memory for them."""
+    if isinstance(population.search, PBT):
+        return all_lanes  # any agent may go on from any other
+    most = CPU_LANES if jax.default_backend() == "cpu" else all_lanes
+    if isinstance(population.search, SuccessiveHalving):  # those who are left are to fill whole chunks
+        return max(1, min(most, round(all_lanes * population.search.keep**population.search.rungs)))
+    return most
+
+
 def even_share(count: int, most: int) -> int:
     """The size of the fewest equal parts of `count` that have at most `most` each."""
     return math.ceil(count / math.ceil(count / most))
 
 
-def _require(state: int, working: int, budget: int) -> None:
+def _require(state: int, working: int, budget: int, what: str = "One agent takes") -> None:
     if state + working > budget:
         raise ValueError(
-            f"One agent takes {size(state)} of state and {size(working)} to train it, and there is room for "
+            f"{what} {size(state)} of state and {size(working)} to train it, and there is room for "
             f"{size(budget)}; lower what it holds (replay_capacity, num_envs, rollout_length) or raise max_memory."
         )

@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm
+from jaxrl.engine.evolution import PBT, Search
 from jaxrl.engine.parallel import AGENTS
 from jaxrl.pytree import unknown_name
 from jaxrl.settings import TARGET, describe, path_of, plain
@@ -54,8 +55,8 @@ class Population:
     """K algorithms that differ in numbers alone."""
     keys: jax.Array
     """[S]: the same for every setting, so that settings are compared on the same luck."""
-    varied: frozenset[int] = frozenset()
-    """Leaves of the algorithm that are to have the axis of agents even where all settings have the same number."""
+    search: Search | None = None
+    """How it changes while it trains. Under PBT every agent has a key of its own, and what is searched is varied."""
 
     def __len__(self) -> int:
         """M."""
@@ -87,7 +88,10 @@ class Population:
 
     def keys_of(self, members: NDArray[np.int64]) -> jax.Array:
         """The keys of these members [m]."""
-        return self.keys[members // len(self.settings)]
+        keys = self.keys[members // len(self.settings)]
+        if not isinstance(self.search, PBT):
+            return keys
+        return jax.vmap(jax.random.fold_in)(keys, jnp.asarray(members % len(self.settings)))
 
     @functools.cached_property
     def _leaves(self) -> list[list[Any]]:
@@ -95,7 +99,9 @@ class Population:
 
     @functools.cached_property
     def _differs(self) -> list[bool]:
-        return [place in self.varied or differs for place, differs in enumerate(_differing(self.settings))]
+        searched = dict(self.search.bounds) if isinstance(self.search, PBT) else ()
+        names = leaf_names(self.algorithm)
+        return [name in searched or differs for name, differs in zip(names, _differing(self.settings), strict=True)]
 
     def _where(self, differs: Any, same: Any) -> Algorithm[Any]:
         marks = [differs if each else same for each in self._differs]

@@ -67,6 +67,8 @@ class Run:
     """Agent -> the iteration at whose report its learner was first found to hold NaN or infinity."""
     stopped: dict[int, int]
     """Agent -> the iterations it had done when it reached the target return, and trained no further."""
+    stopped_as: str
+    """Why they stopped."""
     evaluation: Episodes | None
     """The final greedy episodes, numpy leaves [M, num_episodes]; None where none were asked for."""
     directory: Path | None
@@ -87,7 +89,11 @@ class Run:
         if len(self.chunks) == 1:
             only = self.chunks[0]
             return only.states if len(only.keys) == len(only.members) else only.cut(only.states)
-        return jax.tree.map(lambda *parts: jnp.concatenate(parts), *(chunk.cut(chunk.states) for chunk in self.chunks))
+        order = np.argsort(np.concatenate([chunk.members for chunk in self.chunks]))
+        parts = [chunk.cut(chunk.states) for chunk in self.chunks]
+        if (np.diff(order) == 1).all():
+            return jax.tree.map(lambda *each: jnp.concatenate(each), *parts)
+        return jax.tree.map(lambda *each: jnp.concatenate(each)[order], *parts)
 
     @property
     def seeds(self) -> int:
@@ -147,7 +153,7 @@ def summary(run: Run) -> str:
         first, last = (end(run.stopped.values()) * run.algorithm.steps_per_iteration for end in (min, max))
         when = f"{first:,}" if first == last else f"{first:,} to {last:,}"
         agents = f"{len(run.stopped)} of {count(len(run.population), 'seed' if num_settings == 1 else 'agent')}"
-        lines.append(f"  stopped    {agents} at the target return, after {when} steps")
+        lines.append(f"  stopped    {agents} {run.stopped_as}, after {when} steps")
     speed = run.steps_of_all / max(run.timing.training, 1e-9)
     lines.append(f"  training   {run.timing.training:.1f} s, {speed:,.0f} steps/s over all seeds")
     lines.append(f"  compiling  {run.timing.compiling:.1f} s")

@@ -11,7 +11,7 @@ import numpy as np
 from jaxrl.algorithm import Algorithm
 from jaxrl.analysis.plots import save_learning_curve
 from jaxrl.engine import run_folder
-from jaxrl.engine.host_loop import Chunk
+from jaxrl.engine.host_loop import Chunk, in_order
 from jaxrl.engine.parallel import fetch
 from jaxrl.engine.population import described
 from jaxrl.engine.record import Run, label_of, name_of
@@ -64,14 +64,14 @@ def _index(agent: int, num_settings: int) -> tuple[int, ...]:
 def _policies(run: Run) -> list[Any]:
     """The sampling and the greedy policies, leaves [M, ...]; they share their arrays, but one of them may have more."""
 
-    def of_chunk(chunk: Chunk) -> list[Any]:
+    def of_chunk(chunk: Chunk) -> Any:
         policies = [
             jax.vmap(lambda agent, state, greedy=greedy: agent.policy(state, greedy), (run.population.axes, 0))(
                 chunk.agents, chunk.states
             )
             for greedy in (False, True)
         ]
-        return chunk.cut(fetch(policies))
+        return fetch(policies)
 
-    found: list[Any] = jax.tree.map(lambda *parts: np.concatenate(parts), *map(of_chunk, run.chunks))
+    found: list[Any] = in_order(run.chunks, [of_chunk(chunk) for chunk in run.chunks])
     return found

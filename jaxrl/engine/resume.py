@@ -13,6 +13,7 @@ from jaxrl.engine.options import Options, check_resumed
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
 from jaxrl.engine.saving import check_same, made_with
+from jaxrl.settings import build_object
 
 
 def resume(
@@ -74,4 +75,4 @@ def read_options(folder: Path, settings: dict[str, Any]) -> Options:
         raise ValueError(
             f"'{folder / run_folder.SETTINGS}' does not hold the options of a run of this version, so it cannot go on."
         )
-    return Options(**found)
+    return Options(**found | {"search": build_object(found["search"])})

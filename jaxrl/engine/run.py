@@ -19,6 +19,7 @@ from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import Saved
 from jaxrl.engine.compilation import compiler_options, deterministic, disk_cache
 from jaxrl.engine.evaluator import Evaluator
+from jaxrl.engine.evolution import PBT
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
 from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.load import load_policy as load_policy
@@ -30,14 +31,15 @@ from jaxrl.engine.profiling import profiled
 from jaxrl.engine.programs import Programs
 from jaxrl.engine.record import Run as Run
 from jaxrl.engine.record import Space, Timing, agents_of, label_of
-from jaxrl.engine.replay_memory import replay_bytes
+from jaxrl.engine.replay_memory import replays_in_words
 from jaxrl.engine.reporting.logs import logs
 from jaxrl.engine.reporting.progress import mean_steps
 from jaxrl.engine.reporting.progress import progress as show_progress
 from jaxrl.engine.reporting.report import Report
 from jaxrl.engine.saving import NOTHING_SAVED, Saver, put_back, read_saved, saved_layout, saving
+from jaxrl.engine.searching import search_step
 from jaxrl.engine.waves import Wave, as_wave, diverged_in, episodes_of, metrics_of, stopped_in
-from jaxrl.memory import peak_bytes, size
+from jaxrl.memory import peak_bytes
 
 
 def run(  # noqa: PLR0913  # the options of the one public door, each by name
@@ -112,12 +114,16 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
 
 def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resumed: bool) -> Run:
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
-    mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings))
+    is_whole = isinstance(options.search, PBT)  # any agent may go on from any other
+    mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings), even=is_whole)
     with disk_cache(), compiler_options(deterministic(options.deterministic)):
         keys = jax.random.split(options.key, options.seeds)
-        population = Population(tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings), keys)
+        settings_here = tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings)
+        population = Population(settings_here, keys, options.search)
         if options.progress:
-            print(_announcement(population, options), file=sys.stderr, flush=True)
+            replays = replays_in_words(settings[0], options.folder is None or options.checkpoint_replay)
+            who = f"{label_of(settings[0])} for {agents_of(population)}"
+            print(f"Compiling {who}{replays} ...", file=sys.stderr, flush=True)
         before = saved_layout(options) if is_resumed else None
         plan, programs = make_plan(population, mesh, options.max_memory, before)
         if options.progress and len(population) > plan.chunk:
@@ -167,12 +173,14 @@ def _train_waves(
     population, evaluator = work.population, work.evaluator
     waves = [as_wave(population, arrays) for arrays in saved.finished]
     seconds = saved.seconds_training
+    search_key = jax.random.split(options.key, options.seeds + 1)[-1]  # those before are the seeds' own
     watch = Watch(
         on_report=on_report,
         after=saver.after,
         evaluate=evaluator.means if options.eval_every else None,
         eval_every=options.eval_every or 1,
         target_return=options.target_return,
+        search=search_step(options.search, search_key, options.num_reports),
     )
     for members in work.plan.waves[len(waves) :]:
         saver.finished = [wave.as_arrays() for wave in waves]
@@ -195,14 +203,13 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
     longest = max((wave.reports for wave in waves), key=len)
     return Run(
         population=dataclasses.replace(work.population, settings=tuple(map(alone, work.population.settings))),
-        chunks=tuple(
-            dataclasses.replace(chunk, agents=alone(chunk.agents)) for wave in waves for chunk in wave.chunks
-        ),
+        chunks=tuple(dataclasses.replace(chunk, agents=alone(chunk.agents)) for wave in waves for chunk in wave.chunks),
         iteration=longest[-1].iteration,
         steps=np.asarray([report.steps for report in longest], np.int64),
         metrics=metrics_of(waves),
         diverged=diverged_in(waves),
         stopped=stopped_in(waves),
+        stopped_as=longest[-1].stopped_as,
         evaluation=episodes_of(waves),
         directory=options.folder,
         hardware=hardware_of(work.mesh),
@@ -220,14 +227,6 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
             checkpoints=saver.bytes_on_disk,
         ),
     )
-
-
-def _announcement(population: Population, options: Options) -> str:
-    replay = replay_bytes(population.algorithm)
-    memory = f", each with a replay of {size(replay)}" if replay else ""
-    if replay and options.folder is not None and not options.checkpoint_replay:
-        memory += ", which checkpoints leave out, so that a resumed run goes on approximately"
-    return f"Compiling {label_of(population.algorithm)} for {agents_of(population)}{memory} ..."
 
 
 @contextlib.contextmanager

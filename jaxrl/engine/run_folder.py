@@ -156,6 +156,11 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
+def num_settings(folder: Path) -> int:
+    """How many settings of the algorithm the run has: 1, or those of a sweep."""
+    return len(read_settings(folder).get("settings") or [{}]) if (folder / SETTINGS).exists() else 1
+
+
 def read_policies(folder: Path, template: Any) -> Any:
     """The policies of all seeds, numpy leaves [S, ...], in the form of `template`, one policy's pytree of shapes.
 
@@ -198,7 +203,7 @@ def read_returns(folder: Path) -> dict[int, float]:
     In a sweep of K settings agent `seed * K + setting` has that seed and that setting.
     """
     path = folder / EVALUATION
-    count = len(read_settings(folder).get("settings") or [{}])
+    count = num_settings(folder)
     returns: dict[int, list[float]] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:

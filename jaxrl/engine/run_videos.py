@@ -12,7 +12,7 @@ import jax
 from jaxrl.algorithm import Policy
 from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
-from jaxrl.engine.load import agent_of, load_finite_policy, load_settings, num_settings
+from jaxrl.engine.load import agent_of, load_finite_policy, load_settings
 from jaxrl.engine.recording import MAX_STEPS, Episode, film_episode
 from jaxrl.engine.recording_gymnasium import film_in_gymnasium
 from jaxrl.engine.videos import write_gif, write_mp4
@@ -84,7 +84,7 @@ def record_saved(  # noqa: PLR0913  # options, each by name
 
 def ranked_seeds(folder: Path, setting: int | None = None) -> list[int]:
     """The agents by the mean return of their final evaluation, best first; those that diverged are left out."""
-    count = num_settings(folder)
+    count = run_folder.num_settings(folder)
     returns = {
         agent: mean
         for agent, mean in run_folder.read_returns(folder).items()

@@ -14,7 +14,15 @@ import numpy as np
 
 from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine import run_folder
-from jaxrl.engine.checkpoints import Checkpoints, Saved, Template, has_checkpoint, newest_made_with, restore_newest
+from jaxrl.engine.checkpoints import (
+    Checkpoints,
+    Saved,
+    Template,
+    as_reports,
+    has_checkpoint,
+    newest_made_with,
+    restore_newest,
+)
 from jaxrl.engine.host_loop import Chunk, Prepared
 from jaxrl.engine.interrupts import Interrupted, deferred
 from jaxrl.engine.options import Options
@@ -24,8 +32,11 @@ from jaxrl.engine.population import Population, described
 from jaxrl.engine.programs import Programs, compile_refill, state_shape
 from jaxrl.engine.reporting import tables
 from jaxrl.engine.reporting.report import Report
+from jaxrl.engine.searching import population_arrays, put_population_back
 
-NOTHING_SAVED = Saved(states=[], reports=[], finished=[], seconds_training=0.0, seconds_saving=0.0, skipped=[])
+NOTHING_SAVED = Saved(
+    states=[], reports=[], population={}, finished=[], seconds_training=0.0, seconds_saving=0.0, skipped=[]
+)
 """What there is to go on from when a run begins."""
 
 
@@ -63,7 +74,9 @@ class Saver:
         if is_stopped or is_due:
             states = [_saved_part(chunk.states, self._options) for chunk in chunks]
             number = wave * self._num_iterations + iteration
-            self._checkpoints.save(number, states, reports, self.finished, seconds)
+            population = population_arrays(chunks, self._options.search)
+            others = {"population": population, "finished": self.finished}
+            self._checkpoints.save(number, states, reports, others, seconds)
         if is_stopped:
             self.stopped_at, self.signal_number = iteration, asked
         return is_stopped
@@ -116,6 +129,8 @@ def read_saved(population: Population, options: Options, layout: Layout, program
         tables.rewrite(folder, [])
         return NOTHING_SAVED
     saved = restore_newest(folder, saved_form(population, options, layout, programs))
+    before = [report for wave in saved.finished for report in as_reports(wave["reports"])]
+    tables.rewrite(folder, [*before, *saved.reports])
     for sentence in saved.skipped:
         print(sentence, file=sys.stderr)
     return saved
@@ -150,8 +165,10 @@ def put_back(prepared: Prepared, saved: Saved, options: Options) -> None:
     """Give the agents of a wave the states that were saved, in place of the first ones."""
     size = len(prepared.chunks[0].keys)
     states = saved.states
+    if saved.population:
+        put_population_back(prepared, saved.population)
     if len(jax.tree.leaves(states[0])[0]) != size:
-        states = _cut_anew(states, len(prepared.members), size)
+        states = _cut_anew(states, prepared.num_agents, size)
     for chunk, saved_states in zip(prepared.chunks, states, strict=True):
         first = _saved_part(chunk.states, options)
         shardings = jax.tree.map(lambda leaf: leaf.sharding, first)
@@ -195,8 +212,9 @@ def _saved_part(states: Any, options: Options) -> Any:
 
 def made_with(settings: Sequence[Algorithm[Any]], options: Options) -> dict[str, Any]:
     """What decides the bits of a run, as plain data."""
-    names = ("seeds", "seed", "prng", "deterministic", "num_reports", "eval_episodes", "eval_every", "target_return")
-    run = {name: value for name, value in options.as_settings().items() if name in (*names, "checkpoint_replay")}
+    names = ["seeds", "seed", "prng", "deterministic", "num_reports"]
+    names += ["eval_episodes", "eval_every", "target_return", "search", "checkpoint_replay"]
+    run = {name: value for name, value in options.as_settings().items() if name in names}
     return {
         **described(settings),
         "run": run,

@@ -99,6 +99,19 @@ def settings_of(space: Space, num_samples: int | None, seed: int | Sequence[int]
     return [{name: (point | sample)[name] for name in space} for point in grid for sample in samples]
 
 
+def bounds_of(space: Space, settings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Setting -> the least and the largest number that it may have: the ends of a distribution or of what is listed."""
+    found = {}
+    for name in dict.fromkeys(name for values in settings for name in values):
+        given = space.get(name) if isinstance(space, Mapping) else None
+        listed = [values[name] for values in settings if name in values]
+        if isinstance(given, (Uniform, LogUniform)):
+            found[name] = (float(given.low), float(given.high))
+        elif all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in listed):
+            found[name] = (float(min(listed)), float(max(listed)))
+    return found
+
+
 def _as_listed(space: Sequence[Mapping[str, Any]], num_samples: int | None) -> list[dict[str, Any]]:
     if not isinstance(space, Sequence) or not all(isinstance(each, Mapping) for each in space) or not len(space):
         raise TypeError(

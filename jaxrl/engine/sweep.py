@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.engine import run_folder
+from jaxrl.engine.evolution import PBT, Search
 from jaxrl.engine.options import Options, check_options, options_of
 from jaxrl.engine.population import with_values
 from jaxrl.engine.ranking import Ranked, ranked, table_lines
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
 from jaxrl.engine.saved_run import SWEEP
-from jaxrl.engine.search_space import Space, settings_of
+from jaxrl.engine.search_space import Space, bounds_of, settings_of
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -93,6 +94,7 @@ def sweep(
     space: Space,
     *,
     num_samples: int | None = None,
+    search: Search | None = None,
     directory: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Sweep:
@@ -106,6 +108,7 @@ def sweep(
         space: name -> a list of values (a grid: each with each) or `Uniform`, `LogUniform` or `Choice`; or a list of
             settings, name -> value. A double underscore reaches inside: `env__params__gravity`.
         num_samples: how many draws from the distributions, each crossed with the grid.
+        search: `PBT` or `SuccessiveHalving` changes the population while it trains; None leaves it as it is.
         directory: a new folder: sweep.csv with the ranking, and what `run` writes, in a folder for each program where
             there are several.
         **options: those of `run`.
@@ -114,9 +117,12 @@ def sweep(
         TypeError, ValueError, ImportError, OSError: one sentence, before anything is compiled.
         Interrupted: as `run`; the program at work can be gone on with by `resume`.
     """
-    chosen = options_of(directory=directory, **options)
+    chosen = options_of(directory=directory, search=search, **options)
     key_data = np.asarray(jax.random.key_data(chosen.key)).ravel().tolist()
     settings = settings_of(space, num_samples, key_data)
+    if isinstance(chosen.search, PBT):
+        bounds = chosen.search.bounds or bounds_of(space, settings)
+        chosen = dataclasses.replace(chosen, search=dataclasses.replace(chosen.search, bounds=bounds))
     return train_parts(parts_of([with_values(algorithm, values) for values in settings], settings, chosen), chosen)
 
 

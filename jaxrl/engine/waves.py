@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from jaxrl.engine.checkpoints import as_arrays, as_reports
 from jaxrl.engine.evaluate import Episodes
-from jaxrl.engine.host_loop import Chunk
+from jaxrl.engine.host_loop import Chunk, in_order
 from jaxrl.engine.parallel import fetch
 from jaxrl.engine.population import Population
 from jaxrl.engine.programs import state_shape
@@ -33,8 +33,7 @@ class Wave:
 
     def on_host(self, population: Population) -> "Wave":
         """With the learners alone, in numpy: the device is free for the next wave."""
-        parts = [chunk.cut(fetch(_learners(chunk.states))) for chunk in self.chunks]
-        learners = jax.tree.map(lambda *each: np.concatenate(each), *parts)
+        learners = in_order(self.chunks, [fetch(_learners(chunk.states)) for chunk in self.chunks])
         agents, keys = population.agents(self.members), population.keys_of(self.members)
         return dataclasses.replace(self, chunks=[Chunk(self.members, agents, keys, keys, learners)])
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxrl.algorithm import Algorithm
-from jaxrl.engine.load import agent_of, load_algorithm, load_finite_policy, num_settings
+from jaxrl.engine.load import agent_of, load_algorithm, load_finite_policy
 from jaxrl.engine.record import label_of
+from jaxrl.engine.run_folder import num_settings
 from jaxrl.export import numpy_file, onnx, stablehlo
 from jaxrl.export.greedy import Greedy, greedy
 
@@ -45,7 +46,7 @@ def export_policy(  # noqa: PLR0913  # options, each by name
     forms = [each for each in FILES if form == each or (form == "all" and (each != "onnx" or onnx.is_installed()))]
     folder = Path(run) / "policy" if directory is None else Path(directory)
     chosen = load_algorithm(run) if algorithm is None else algorithm
-    count = num_settings(run)
+    count = num_settings(Path(run))
     number, place = divmod(agent_of(run, seed, setting), count)
     found = load_finite_policy(run, number, setting=place, algorithm=chosen)
     policy = greedy(found, chosen.env.observation_space, batch)

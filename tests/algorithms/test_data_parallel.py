@@ -114,7 +114,7 @@ def test_ppo_learns_with_its_environments_on_two_devices() -> None:
 
 def test_such_a_run_is_saved_resumed_evaluated_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dqn = _short(next(row for row in ROWS if row.name == "dqn"))
-    options = QUIET | {"devices": 2, "eval_episodes": 2, "num_reports": 2}
+    options = QUIET | {"devices": 2, "eval_episodes": 2, "num_reports": 2, "progress": True}
     with monkeypatch.context() as patch:
         patch.setattr(tables, "append_csv", lambda *arguments: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(Interrupted):

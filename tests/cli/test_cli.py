@@ -131,11 +131,11 @@ def test_any_environment_that_make_knows_is_accepted_without_a_file():
 
 def test_commas_make_several_runs():
     choices = compose_runs(["algorithm=ppo,a2c", "algorithm.learning_rate=1e-3,1e-2", "algorithm.hidden_sizes=[8,8]"])
-    assert [choice.label for choice in choices] == [
-        "algorithm=ppo algorithm.learning_rate=0.001",
-        "algorithm=ppo algorithm.learning_rate=0.01",
-        "algorithm=a2c algorithm.learning_rate=0.001",
-        "algorithm=a2c algorithm.learning_rate=0.01",
+    assert [choice.varied for choice in choices] == [
+        {"algorithm": "ppo", "algorithm.learning_rate": 0.001},
+        {"algorithm": "ppo", "algorithm.learning_rate": 0.01},
+        {"algorithm": "a2c", "algorithm.learning_rate": 0.001},
+        {"algorithm": "a2c", "algorithm.learning_rate": 0.01},
     ]
     agents = [algorithm_of(choice) for choice in choices]
     assert [type(agent).__name__ for agent in agents] == ["PPO", "PPO", "A2C", "A2C"]
@@ -179,15 +179,33 @@ def test_train_then_evaluate(capsys, tmp_path):
     assert "'runs/first' already holds a run (settings.yaml), and nothing is overwritten" in capsys.readouterr().err
 
 
-def test_several_runs_have_folders_of_their_own_and_a_table(capsys, tmp_path):
-    assert main(["train", "-m", *TINY, "algorithm.learning_rate=1e-3,1e-2", "directory=runs/sweep"]) == 0
+def test_numbers_are_one_program_and_what_shapes_it_another(capsys, tmp_path):
+    words = ["algorithm.learning_rate=1e-3,1e-2", "algorithm.hidden_sizes=[4],[5]", "directory=runs/sweep"]
+    assert main(["train", *TINY, *words]) == 0
     out, err = capsys.readouterr()
-    assert {path.name for path in (tmp_path / "runs" / "sweep").iterdir()} == {
-        "algorithm.learning_rate=0.001",
-        "algorithm.learning_rate=0.01",
-    }
-    assert "[2/2] algorithm.learning_rate=0.01" in err
-    assert re.search(r"^algorithm\.learning_rate=0\.001 +\d+\.\d+ \[", out, re.MULTILINE)
+    folder = tmp_path / "runs" / "sweep"
+    names = ["algorithm.hidden_sizes=[4]", "algorithm.hidden_sizes=[5]"]
+    assert sorted(path.name for path in folder.iterdir()) == [*names, "sweep.csv"]
+    assert "[2/2] algorithm.hidden_sizes=[5]" in err
+    assert "4 settings in 2 programs" in out
+    assert re.search(r"^ +1 +0\.001 +\d+\.\d+ \[", out, re.MULTILINE)
+    assert len((folder / "sweep.csv").read_text().splitlines()) == 5
+    for command in ("compare", "plot"):
+        assert main([command, str(folder), *(["output=curves.svg"] if command == "plot" else [])]) == 0
+    assert "algorithm.hidden_sizes=[4] learning_rate=0.01" in capsys.readouterr().out
+
+
+def test_intervals_are_drawn():
+    words = ["algorithm.learning_rate=tag(log,interval(1e-5,1e-1))", "algorithm.discount=interval(0.5,1)", "seeds=1,2"]
+    choices = compose_runs([*words, "num_samples=50"])
+    assert [choice.settings["seeds"] for choice in choices] == [1] * 50 + [2] * 50
+    rates, discounts = (
+        np.array([choice.varied[f"algorithm.{name}"] for choice in choices[:50]])
+        for name in ("learning_rate", "discount")
+    )
+    assert 1e-5 < rates.min() < 1e-4 < 1e-2 < rates.max() < 1e-1
+    assert 0.5 < discounts.min() < 0.6 < 0.9 < discounts.max() < 1
+    assert float(algorithm_of(choices[3]).learning_rate) == pytest.approx(rates[3])
 
 
 def test_a_run_without_a_name_gets_one(tmp_path, monkeypatch):
@@ -204,6 +222,12 @@ WRONG = [
     (["train", "CartPole-v1"], "'CartPole-v1' cannot be read; a setting is written name=value, as in"),
     (["train", "directory=a=b"], "'directory=a=b' cannot be read; a setting is written name=value, as in"),
     (["train", "~env"], "'~env' cannot be read; a setting is changed by name=value, and none is deleted."),
+    (
+        ["train", "num_samples=3"],
+        "num_samples is for settings that are given as interval(low,high), and there is none.",
+    ),
+    (["train", "algorithm.discount=interval(0,1)"], "algorithm.discount is drawn from a distribution, which needs"),
+    (["train", "algorithm.learning_rat=1e-3,1e-2"], "PPO has no setting 'learning_rat'; did you mean 'learning_rate'?"),
     (["train", "seeds=interval(0,1)"], "'seeds=interval(0,1)' cannot be spread over runs ("),
     (["train", "algorithm=poo"], "There is no algorithm 'poo'; did you mean 'ppo'?"),
     (["train", "algorithm=xyz"], "There is no algorithm 'xyz'; see jaxrl list."),

@@ -124,7 +124,7 @@ def _shown(report: Report) -> dict[int, str]:
 def _state(report: Report, seed: int) -> str:
     if report.diverged_at[seed] >= 0:
         return f"diverged by iteration {report.diverged_at[seed]}"
-    return "" if report.is_active[seed] else "at the target"
+    return "" if report.is_active[seed] else report.stopped_as
 
 
 def _lines(total_steps: int, agents: int, label: str, stream: TextIO, done: float) -> Show:
@@ -165,7 +165,7 @@ def _values(report: Report) -> str:
         parts.append(f"evaluation {number(means[EVALUATION_RETURN])}")
     diverged, stopped = ~report.is_finite, report.is_finite & ~report.is_active
     parts += [
-        f"{seeds.sum()} {what}" for seeds, what in ((diverged, "diverged"), (stopped, "at the target")) if seeds.any()
+        f"{seeds.sum()} {what}" for seeds, what in ((diverged, "diverged"), (stopped, report.stopped_as)) if seeds.any()
     ]
     return ", ".join(parts)
 

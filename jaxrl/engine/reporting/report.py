@@ -29,6 +29,8 @@ class Report:
     """The number of the first of these agents in the population: waves of them are trained one after another."""
     num_settings: int = 1
     """K: agent `seed * K + setting` has that seed and that setting."""
+    stopped_as: str = "at the target return"
+    """What is said of an agent that goes no further though it did not diverge."""
 
     @property
     def members(self) -> NDArray[np.int64]:

@@ -71,7 +71,7 @@ def test_the_last_line_comes_where_every_seed_has_stopped(capsys):
         show(report(110, (9.0, 9.0)))
         show(report(120, (9.0, np.nan), diverged_at=[-1, 11], active=[False, False]))
     lines = capsys.readouterr().err.splitlines()
-    assert lines[-1].endswith("return 9.0, 1 diverged, 1 at the target")
+    assert lines[-1].endswith("return 9.0, 1 diverged, 1 at the target return")
 
 
 def test_a_return_stays_in_sight_while_no_episode_ends(capsys):
@@ -132,7 +132,7 @@ def test_the_table_has_a_row_for_each_seed_and_says_what_became_of_it():
         "mean 250.5 250.5 0.375 1 training",
         "0 1.0 2.0 0.5",
         "1 - - - diverged by iteration 42",
-        "2 500.0 499.0 0.25 at the target",
+        "2 500.0 499.0 0.25 at the target return",
     ]
 
 
