@@ -80,6 +80,7 @@ def test_with_threefry_alone_an_agent_draws_the_same_whoever_is_beside_it(
         monkeypatch.setattr(plan, "CPU_LANES", lanes)
         run = jaxrl.run(DRIFT, seeds=3, prng=prng, eval_episodes=0, **QUIET)
         weights.append(np.asarray(run.state.learner.weight))
+        assert len(set(weights[-1].tolist())) == 3
     is_same = np.isclose(*weights, rtol=1e-5)
     # Under vmap the others draw for the whole batch from the key of its first agent.
     assert is_same.tolist() == ([True, True, True] if prng == "threefry2x32" else [True, False, False])
