@@ -42,10 +42,9 @@ Processor time is that of all threads; where other work shares the cores it tell
 """
 
 
-def jaxrl_trainer(case: Case) -> Callable[[jax.Array], Any]:
-    """Train one agent; returns everything that a run leaves, and the final return."""
-    settings = plain.Settings(num_envs=case.num_envs, total_steps=case.total_steps)
-    ppo = jaxrl.PPO(
+def agent(settings: plain.Settings) -> jaxrl.PPO:
+    """jaxrl's PPO that does the work of the plain loop."""
+    return jaxrl.PPO(
         jaxrl.make(settings.env),
         num_envs=settings.num_envs,
         num_steps=settings.num_steps,
@@ -61,6 +60,12 @@ def jaxrl_trainer(case: Case) -> Callable[[jax.Array], Any]:
         value_coefficient=settings.value_coefficient,
         max_grad_norm=settings.max_grad_norm,
     )
+
+
+def jaxrl_trainer(case: Case) -> Callable[[jax.Array], Any]:
+    """Train one agent; returns everything that a run leaves, and the final return."""
+    settings = plain.Settings(num_envs=case.num_envs, total_steps=case.total_steps)
+    ppo = agent(settings)
 
     def train(key: jax.Array) -> Any:
         result = jaxrl.train(ppo, key)

@@ -1,4 +1,4 @@
-"""Rejax's DQN, SAC or TD3 with the settings given as JSON; prints times, bytes and the return reached as JSON.
+"""Rejax's PPO, DQN, SAC or TD3 with the settings given as JSON; prints times, bytes and the return reached as JSON.
 
 Its periodic evaluation is off; after training it plays 128 episodes: DQN as it does by default, with epsilon 0.005,
 SAC and TD3 greedily.
@@ -14,14 +14,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from rejax import DQN, SAC, TD3
+from rejax import DQN, PPO, SAC, TD3
 from rejax.algos.algorithm import Algorithm
 from rejax.evaluate import evaluate
 from rejax.networks import DiscreteQNetwork, DuelingQNetwork, EpsilonGreedyPolicy
 
 
+def ppo(settings: dict) -> PPO:
+    """Its networks are of two layers of 64 with tanh, and its gradients are clipped entry by entry."""
+    return PPO.create(
+        env=settings["env"],
+        agent_kwargs={"activation": "tanh"},
+        num_envs=settings["num_envs"],
+        num_steps=settings["num_steps"],
+        num_epochs=settings["num_epochs"],
+        num_minibatches=settings["num_minibatches"],
+        learning_rate=settings["learning_rate"],
+        max_grad_norm=settings["max_grad_norm"],
+        total_timesteps=settings["total_steps"],
+        eval_freq=settings["total_steps"],
+        gamma=settings["discount"],
+        gae_lambda=settings["gae_lambda"],
+        clip_eps=settings["clip_range"],
+        ent_coef=settings["entropy_coefficient"],
+        vf_coef=settings["value_coefficient"],
+        skip_initial_evaluation=True,
+    )
+
+
 def common(settings: dict) -> dict:
-    """What all three are told."""
+    """What all but PPO are told."""
     return {
         "env": settings["env"],
         "num_envs": settings["num_envs"],
@@ -100,7 +122,7 @@ def greedy_act(algorithm: Algorithm, state: object) -> Callable[[jax.Array, jax.
 def main() -> None:
     settings = json.loads(sys.argv[1])
     num_seeds = settings["num_seeds"]
-    made = {"DQN": dqn, "SAC": sac, "TD3": td3}[settings["algorithm"]](settings)
+    made = {"PPO": ppo, "DQN": dqn, "SAC": sac, "TD3": td3}[settings["algorithm"]](settings)
     algo = made.replace(eval_callback=lambda algorithm, state, key: ())
 
     def keys(seed: int) -> jax.Array:

@@ -17,7 +17,6 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 import jaxrl
-from jaxrl.engine.compilation import compiler_options
 from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.reporting import tables
 
@@ -107,7 +106,7 @@ def test_a_step_of_plain_sgd_over_four_devices_is_one_on_the_joined_batch(monkey
 
 def test_ppo_learns_with_its_environments_on_two_devices() -> None:
     ppo = jaxrl.PPO("CartPole-v1", total_steps=100_000)
-    with compiler_options(long_runs.OPTIONS):
+    with long_runs.engine():
         run = jaxrl.run(ppo, devices=2, **(QUIET | {"num_reports": 10}))
     assert run.metrics["episode_return"][0, -1] > 400
 

@@ -11,7 +11,6 @@ from conformance_table import ROWS
 
 import jaxrl
 from jaxrl.engine import plan
-from jaxrl.engine.compilation import compiler_options
 
 QUIET: dict[str, Any] = {"eval_episodes": 0, "progress": False}
 SEEDS, ITERATIONS = 5, 3
@@ -39,7 +38,7 @@ def test_whole_runs_agree_in_distribution_whatever_their_last_digits(monkeypatch
     returns = []
     for lanes in (8, 1):
         monkeypatch.setattr(plan, "CPU_LANES", lanes)
-        with compiler_options(long_runs.OPTIONS):
+        with long_runs.engine():
             run = jaxrl.run(a2c, seeds=16, devices=1, num_reports=2, **QUIET)
         returns.append(run.metrics["episode_return"][:, -1].astype(float))
     assert not np.array_equal(*returns), "their last digits are the same: this shows nothing"
