@@ -37,6 +37,8 @@ RUN_SETTINGS = {
     "seeds": "agents, trained side by side",
     "num_samples": "how often settings that are given as interval(low,high) are drawn",
     "seed": "what all randomness comes from",
+    "prng": "threefry2x32, rbg or unsafe_rbg; null: JAX's default, the first",
+    "deterministic": "the same bits in every run on a GPU too, more slowly",
     "devices": "how many devices to use; null: all, as far as there are seeds for them",
     "devices_per_agent": "how many share the environments of one agent; null: one, for one seed all of devices",
     "max_memory": "GiB of each device to use; null: nine tenths of what is free",

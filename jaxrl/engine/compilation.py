@@ -1,23 +1,44 @@
 """Compiling ahead of the run, so that its time is known apart, and keeping compiled programs on disk."""
 
 import contextlib
+import contextvars
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 CACHE_DIR = "jax_compilation_cache_dir"
+DETERMINISTIC: Mapping[str, Any] = MappingProxyType({"xla_gpu_deterministic_ops": True})
+"""On a GPU: no sums whose order its threads decide, and no choice of kernels by how long they take just now."""
+
+_options: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("options", default=MappingProxyType({}))
 
 
 def compile_ahead(function: Callable[..., Any], *args: Any, donate: tuple[int, ...] = ()) -> tuple[Any, float]:
     """`function` compiled for arguments like `args`, and the seconds that tracing and compiling took."""
     began = time.perf_counter()
-    compiled = jax.jit(function, donate_argnums=donate).lower(*args).compile()
+    compiled = jax.jit(function, donate_argnums=donate).lower(*args).compile(compiler_options=dict(_options.get()))
     return compiled, time.perf_counter() - began
+
+
+def deterministic(is_wanted: bool) -> Mapping[str, Any]:
+    """The compiler options for the same bits in every run, where the default device needs some."""
+    return DETERMINISTIC if is_wanted and jax.default_backend() == "gpu" else {}
+
+
+@contextlib.contextmanager
+def compiler_options(options: Mapping[str, Any]) -> Iterator[None]:
+    """Give XLA these options for all that `compile_ahead` compiles inside."""
+    token = _options.set({**_options.get(), **options})
+    try:
+        yield
+    finally:
+        _options.reset(token)
 
 
 def cache_directory() -> Path | None:

@@ -18,6 +18,8 @@ from jaxrl.engine.train import typed_key
 from jaxrl.pytree import unknown_name
 from jaxrl.settings import plain
 
+PRNGS = ("threefry2x32", "rbg", "unsafe_rbg")
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -25,6 +27,8 @@ class Options:
 
     seeds: int = 1
     seed: Any = 0
+    prng: str | None = None
+    deterministic: bool = False
     devices: int | None = None
     devices_per_agent: int | None = None
     max_memory: float | None = None
@@ -62,23 +66,35 @@ class Options:
     def key(self) -> jax.Array:
         """What all randomness comes from."""
         if isinstance(self.seed, dict):  # as the settings of a run have it
+            self._check_own_prng()
             return jax.random.wrap_key_data(jnp.asarray(self.seed["data"], jnp.uint32), impl=self.seed["impl"])
         if isinstance(self.seed, bool) or not isinstance(self.seed, (int, jax.Array, np.ndarray)):
             raise TypeError(f"seed must be a whole number or a JAX key, got {self.seed!r}.")
+        if self.prng not in (None, *PRNGS):
+            raise ValueError(f"prng must be None or one of {', '.join(map(repr, PRNGS))}, got {self.prng!r}.")
         if not isinstance(self.seed, int):
+            self._check_own_prng()
             return typed_key(self.seed)
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError(f"seed must be a whole number of at most 64 bits, got {self.seed}.")
-        return jax.random.key(self.seed)
+        return jax.random.key(self.seed, impl=self.prng)
+
+    def _check_own_prng(self) -> None:
+        if self.prng is not None:
+            raise ValueError(f"A JAX key given as seed has a PRNG of its own; leave prng at None, got {self.prng!r}.")
 
     def as_settings(self) -> dict[str, Any]:
-        """Plain data for settings.yaml."""
-        seed = self.seed
-        if not isinstance(seed, int):
-            seed = {"impl": str(jax.random.key_impl(self.key)), "data": jax.random.key_data(self.key).tolist()}
+        """Plain data for settings.yaml; it names the PRNG, also where that is the default of JAX."""
+        key, seed, prng = self.key, self.seed, None
+        impl = str(jax.random.key_impl(key))
+        if isinstance(seed, int):
+            prng = impl
+        else:
+            seed = {"impl": impl, "data": jax.random.key_data(key).tolist()}
         written = {
             "directory": str(self.directory),
             "seed": seed,
+            "prng": prng,
             "log": list(self.log),
             "search": plain(self.search),
         }
@@ -123,7 +139,7 @@ def _check_values(algorithm: Any, options: Options) -> None:
         _check_whole("eval_every", options.eval_every, 1)
         if options.eval_episodes == 0:
             raise ValueError("eval_every plays eval_episodes greedy episodes each time, got eval_episodes=0; raise it.")
-    for name in ("progress", "log_seeds", "profile", "checkpoint_replay"):
+    for name in ("deterministic", "progress", "log_seeds", "profile", "checkpoint_replay"):
         if not isinstance(getattr(options, name), bool):
             raise TypeError(f"{name} must be true or false, got {getattr(options, name)!r}.")
     _check_number("target_return", options.target_return, "a return", -np.inf)

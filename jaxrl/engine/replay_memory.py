@@ -14,6 +14,15 @@ def replay_bytes(algorithm: Algorithm[Any]) -> int:
     return tree_bytes(getattr(state, "replay", None))
 
 
+def replays_in_words(algorithm: Algorithm[Any], are_saved: bool) -> str:
+    """`, each with a replay of 1.5 GiB`, for people; empty where there is none."""
+    replay = replay_bytes(algorithm)
+    if not replay:
+        return ""
+    rest = "" if are_saved else ", which checkpoints leave out, so that a resumed run goes on approximately"
+    return f", each with a replay of {size(replay)}{rest}"
+
+
 def check_replays(algorithm: Algorithm[Any], seeds: int, devices: int | None) -> None:
     """Raise ValueError where the replays of all seeds together cannot fit."""
     each, available = replay_bytes(algorithm), device_bytes()

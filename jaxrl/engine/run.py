@@ -8,7 +8,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from jaxrl.algorithm import Algorithm, num_iterations
 from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import Saved
-from jaxrl.engine.compilation import disk_cache
+from jaxrl.engine.compilation import compiler_options, deterministic, disk_cache
 from jaxrl.engine.evaluator import Evaluator
 from jaxrl.engine.evolution import PBT
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
@@ -31,7 +31,7 @@ from jaxrl.engine.profiling import profiled
 from jaxrl.engine.programs import Programs
 from jaxrl.engine.record import Run as Run
 from jaxrl.engine.record import Space, Timing, agents_of, label_of
-from jaxrl.engine.replay_memory import replay_bytes
+from jaxrl.engine.replay_memory import replays_in_words
 from jaxrl.engine.reporting.logs import logs
 from jaxrl.engine.reporting.progress import mean_steps
 from jaxrl.engine.reporting.progress import progress as show_progress
@@ -39,7 +39,7 @@ from jaxrl.engine.reporting.report import Report
 from jaxrl.engine.saving import NOTHING_SAVED, Saver, put_back, read_saved, saved_layout, saving
 from jaxrl.engine.searching import search_step
 from jaxrl.engine.waves import Wave, as_wave, diverged_in, episodes_of, metrics_of, stopped_in
-from jaxrl.memory import peak_bytes, size
+from jaxrl.memory import peak_bytes
 
 
 def run(  # noqa: PLR0913  # the options of the one public door, each by name
@@ -47,6 +47,8 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     *,
     seeds: int = 1,
     seed: int | jax.Array = 0,
+    prng: Literal["threefry2x32", "rbg", "unsafe_rbg"] | None = None,
+    deterministic: bool = False,
     devices: int | None = None,
     devices_per_agent: int | None = None,
     max_memory: float | None = None,
@@ -71,6 +73,10 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
         algorithm: any `Algorithm`.
         seeds: how many agents, trained in one program.
         seed: a number, or a JAX key in place of `jax.random.key(seed)`.
+        prng: the `impl` of that key; None for JAX's default, threefry2x32. rbg draws faster on TPUs and large GPUs, but
+            what an agent draws then depends on the agents beside it (ARCHITECTURE.md).
+        deterministic: compile for the same bits in every run on a GPU, where XLA otherwise takes faster sums whose
+            order differs. On a CPU it changes nothing: its sums have one order.
         devices: how many devices to use; None for all that JAX has, as far as there are agents for them. Agents are
             dealt out over the devices, and a single agent is spread over them with its environments.
         devices_per_agent: how many devices share the environments of one agent, and average what they learn; None for
@@ -110,12 +116,14 @@ def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resume
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
     is_whole = isinstance(options.search, PBT)  # any agent may go on from any other
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings), even=is_whole)
-    with disk_cache():
+    with disk_cache(), compiler_options(deterministic(options.deterministic)):
         keys = jax.random.split(options.key, options.seeds)
         settings_here = tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings)
         population = Population(settings_here, keys, options.search)
         if options.progress:
-            print(_announcement(population, options), file=sys.stderr, flush=True)
+            replays = replays_in_words(settings[0], options.folder is None or options.checkpoint_replay)
+            who = f"{label_of(settings[0])} for {agents_of(population)}"
+            print(f"Compiling {who}{replays} ...", file=sys.stderr, flush=True)
         before = saved_layout(options) if is_resumed else None
         plan, programs = make_plan(population, mesh, options.max_memory, before)
         if options.progress and len(population) > plan.chunk:
@@ -195,7 +203,7 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
     longest = max((wave.reports for wave in waves), key=len)
     return Run(
         population=dataclasses.replace(work.population, settings=tuple(map(alone, work.population.settings))),
-        chunks=tuple(chunk for wave in waves for chunk in wave.chunks),
+        chunks=tuple(dataclasses.replace(chunk, agents=alone(chunk.agents)) for wave in waves for chunk in wave.chunks),
         iteration=longest[-1].iteration,
         steps=np.asarray([report.steps for report in longest], np.int64),
         metrics=metrics_of(waves),
@@ -219,14 +227,6 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
             checkpoints=saver.bytes_on_disk,
         ),
     )
-
-
-def _announcement(population: Population, options: Options) -> str:
-    replay = replay_bytes(population.algorithm)
-    memory = f", each with a replay of {size(replay)}" if replay else ""
-    if replay and options.folder is not None and not options.checkpoint_replay:
-        memory += ", which checkpoints leave out, so that a resumed run goes on approximately"
-    return f"Compiling {label_of(population.algorithm)} for {agents_of(population)}{memory} ..."
 
 
 @contextlib.contextmanager

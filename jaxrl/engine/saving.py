@@ -212,7 +212,8 @@ def _saved_part(states: Any, options: Options) -> Any:
 
 def made_with(settings: Sequence[Algorithm[Any]], options: Options) -> dict[str, Any]:
     """What decides the bits of a run, as plain data."""
-    names = ("seeds", "seed", "num_reports", "eval_episodes", "eval_every", "target_return", "search")
+    names = ["seeds", "seed", "prng", "deterministic", "num_reports"]
+    names += ["eval_episodes", "eval_every", "target_return", "search", "checkpoint_replay"]
     run = {name: value for name, value in options.as_settings().items() if name in names}
     return {
         **described(settings),
