@@ -5,7 +5,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from jaxrl.cli.distributed import joined, leave
 from jaxrl.cli.errors import UsageError
+from jaxrl.engine.hosts import LostProcess
 from jaxrl.pytree import unknown_name
 
 HELP = """\
@@ -58,12 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command not in COMMANDS:
             raise UsageError(unknown_name("There is no command", command, list(COMMANDS)))
+        rest = joined(rest) if command in ("train", "resume") else rest
         module, _, function = COMMANDS[command].partition(":")
         status: int = getattr(importlib.import_module(module), function)(rest)
         return status
     except UsageError as error:
         print(f"jaxrl: {error}", file=sys.stderr)
         return 2
+    except LostProcess as error:
+        print(f"jaxrl: {error}", file=sys.stderr)
+        leave(1)
     except KeyboardInterrupt as error:
         print(f"jaxrl: {str(error) or 'interrupted.'}", file=sys.stderr)
         return 128 + getattr(error, "signal_number", signal.SIGINT)

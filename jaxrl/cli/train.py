@@ -13,6 +13,7 @@ from jaxrl.algorithm import Algorithm
 from jaxrl.cli.composition import Choice, compose_runs
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.cli.help import train_help
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.options import Options, check_options
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import run
@@ -40,7 +41,7 @@ def train(arguments: Sequence[str]) -> int:
 
 def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) -> int:
     """Everything is checked before the first run begins."""
-    directories = _directories(choices)
+    directories = on_first(lambda: _directories(choices))
     options = [
         {name: value for name, value in choice.settings.items() if name not in ("algorithm", "env")}
         | {"directory": directory}

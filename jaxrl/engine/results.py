@@ -12,6 +12,7 @@ from jaxrl.algorithm import Algorithm
 from jaxrl.analysis.plots import save_learning_curve
 from jaxrl.engine import run_folder
 from jaxrl.engine.host_loop import Chunk
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.parallel import fetch
 from jaxrl.engine.population import described
 from jaxrl.engine.record import Run, label_of, name_of
@@ -30,7 +31,12 @@ def open_folder(directory: str | os.PathLike[str], settings: Sequence[Algorithm[
 
 def write_results(folder: Path, run: Run) -> None:
     """The policies, the evaluation, the learning curve and the summary."""
-    run_folder.write_policies(folder, *_policies(run))
+    policies = _policies(run)  # all hosts have a part of them
+    on_first(lambda: _write(folder, run, policies))
+
+
+def _write(folder: Path, run: Run, policies: list[Any]) -> None:
+    run_folder.write_policies(folder, *policies)
     if run.evaluation is not None:
         episodes = (run.evaluation.returns, run.evaluation.lengths, run.evaluation.completed)
         rows = (
