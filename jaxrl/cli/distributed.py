@@ -25,7 +25,7 @@ def joined(words: Sequence[str]) -> list[str]:
     with as_usage_error():
         start()
     if not is_first():
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as the process lives
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return rest
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -78,7 +78,7 @@ def on_first(action: Callable[[], T]) -> T:
     """`action()` as the first process carries it out: all get its result, or the exception that it raises there."""
     if jax.process_count() == 1:
         return action()
-    outcome: tuple[T | None, Exception | None] = (None, None)
+    outcome: tuple[Any, Exception | None] = (None, None)
     if is_first():
         try:
             outcome = (action(), None)
@@ -87,10 +87,10 @@ def on_first(action: Callable[[], T]) -> T:
     written = np.frombuffer(pickle.dumps(outcome), np.uint8)
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(written))))
     shared = multihost_utils.broadcast_one_to_all(np.resize(written, length))
-    result, error = pickle.loads(np.asarray(shared).tobytes())
-    if error is not None:
-        raise error
-    return result  # type: ignore[no-any-return]
+    result, problem = pickle.loads(np.asarray(shared).tobytes())
+    if problem is not None:
+        raise problem
+    return result
 
 
 def least(number: float) -> float:
@@ -112,9 +112,7 @@ def losses_told(folder: Path | None) -> Iterator[None]:
     if jax.process_count() == 1:
         yield
         return
-    how = (
-        "nothing of it was saved" if folder is None else f"go on from the last checkpoint with `jaxrl resume {folder}`"
-    )
+    how = "nothing was saved" if folder is None else f"go on from the last checkpoint with `jaxrl resume {folder}`"
     sentence = f"A process of this training was lost, which ends all of them; {how}."
     # JAX's runtime aborts a process that misses another one, and leaves it no chance to say anything.
     command = [sys.executable, "-S", "-c", _WATCH, f"jaxrl: {sentence}"]

@@ -48,7 +48,7 @@ def _require_all_hosts(devices: Sequence[jax.Device]) -> None:
     if taking_part < jax.process_count():
         raise ValueError(
             f"The agents take {len(devices)} of {jax.device_count()} devices, which only {taking_part} of "
-            f"{jax.process_count()} processes have; train more seeds, raise devices_per_agent, or start fewer processes."
+            f"{jax.process_count()} processes have; train more seeds, raise devices_per_agent, or start fewer of them."
         )
 
 
