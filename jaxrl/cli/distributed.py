@@ -2,11 +2,13 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from types import TracebackType
 from typing import NoReturn
 
 from jaxrl.cli.errors import UsageError, as_usage_error
-from jaxrl.engine.hosts import is_first, start
+from jaxrl.engine.hosts import LostProcess, is_first, start
 
 WORD = "distributed="
 
@@ -14,7 +16,7 @@ WORD = "distributed="
 def joined(words: Sequence[str]) -> list[str]:
     """`words` without `distributed=...`; where it is true, this process has joined the others.
 
-    Nothing of JAX may be in use before. All but the first process keep silent on stdout from here on.
+    Nothing of JAX may be in use before. All but the first process are silent on stdout from here on.
     """
     given = [word.removeprefix(WORD) for word in words if word.startswith(WORD)]
     rest = [word for word in words if not word.startswith(WORD)]
@@ -24,13 +26,18 @@ def joined(words: Sequence[str]) -> list[str]:
         return rest
     with as_usage_error():
         start()
+    sys.excepthook = _leave
     if not is_first():
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return rest
 
 
-def leave(status: int) -> NoReturn:
-    """End this process at once, without waiting for those that are lost, as JAX does on the way out."""
+def _leave(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> NoReturn:
+    """End at once, without waiting on the way out for the others, which are lost or wait for this process."""
+    if isinstance(error, LostProcess):
+        print(f"jaxrl: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(kind, error, trace)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status)
+    os._exit(1)

@@ -5,9 +5,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from jaxrl.cli.distributed import joined, leave
+from jaxrl.cli.distributed import joined
 from jaxrl.cli.errors import UsageError
-from jaxrl.engine.hosts import LostProcess
 from jaxrl.pytree import unknown_name
 
 HELP = """\
@@ -67,9 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"jaxrl: {error}", file=sys.stderr)
         return 2
-    except LostProcess as error:
-        print(f"jaxrl: {error}", file=sys.stderr)
-        leave(1)
     except KeyboardInterrupt as error:
         print(f"jaxrl: {str(error) or 'interrupted.'}", file=sys.stderr)
         return 128 + getattr(error, "signal_number", signal.SIGINT)

@@ -216,7 +216,7 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
 
 
 def _announcement(population: Population, options: Options) -> str:
-    replay = replay_bytes(population.algorithm)
+    replay = replay_bytes(alone(population.algorithm))
     memory = f", each with a replay of {size(replay)}" if replay else ""
     if replay and options.folder is not None and not options.checkpoint_replay:
         memory += ", which checkpoints leave out, so that a resumed run goes on approximately"
