@@ -13,11 +13,18 @@ from jaxrl.engine.hosts import LostProcess, is_first, start
 WORD = "distributed="
 
 
+def is_for_hydra(word: str) -> bool:
+    """Whether `word` says how jobs are launched, and not what they train."""
+    return word.startswith(("hydra/", "hydra."))
+
+
 def joined(words: Sequence[str]) -> list[str]:
     """`words` without `distributed=...`; where it is true, this process has joined the others.
 
     Nothing of JAX may be in use before. All but the first process are silent on stdout from here on.
     """
+    if any(map(is_for_hydra, words)):  # the jobs join one another, and not this process
+        return list(words)
     given = [word.removeprefix(WORD) for word in words if word.startswith(WORD)]
     rest = [word for word in words if not word.startswith(WORD)]
     if any(value.lower() not in ("true", "false") for value in given):

@@ -190,9 +190,7 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
     longest = max((wave.reports for wave in waves), key=len)
     return Run(
         population=dataclasses.replace(work.population, settings=tuple(map(alone, work.population.settings))),
-        chunks=tuple(
-            dataclasses.replace(chunk, agents=alone(chunk.agents)) for wave in waves for chunk in wave.chunks
-        ),
+        chunks=tuple(dataclasses.replace(chunk, agents=alone(chunk.agents)) for wave in waves for chunk in wave.chunks),
         iteration=longest[-1].iteration,
         steps=np.asarray([report.steps for report in longest], np.int64),
         metrics=metrics_of(waves),
