@@ -27,6 +27,11 @@ Comma-separated values are tried each with each. Those that differ in numbers al
   --settings       print the settings that a run would have, and stop
   -h, --help       this page; with algorithm=... and env=... for those
 
+distributed=true makes one run over the devices of several processes, each started with the same words. JAX finds them
+under SLURM, Open MPI and GKE and on TPU pods; elsewhere each needs JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES
+and JAX_PROCESS_ID. With -m, hydra/launcher=joblib (or another one of Hydra's that is installed) makes a job of each
+combination.
+
 `jaxrl list` names the algorithms and environments. Settings tuned for an algorithm and an environment together are
 used where there are some; what stands on the command line wins.
 """

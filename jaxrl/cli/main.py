@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from jaxrl.cli.distributed import joined
 from jaxrl.cli.errors import UsageError
 from jaxrl.pytree import unknown_name
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command not in COMMANDS:
             raise UsageError(unknown_name("There is no command", command, list(COMMANDS)))
+        rest = joined(rest) if command in ("train", "resume") else rest
         module, _, function = COMMANDS[command].partition(":")
         status: int = getattr(importlib.import_module(module), function)(rest)
         return status

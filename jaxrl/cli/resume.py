@@ -12,13 +12,14 @@ from jaxrl.engine.run import carry_out
 from jaxrl.pytree import unknown_name
 
 HELP = """\
-jaxrl resume RUN [devices=NUMBER] [exact=true]
+jaxrl resume RUN [devices=NUMBER] [exact=true] [distributed=true]
 
 Goes on with the run folder RUN from its newest whole checkpoint, bit for bit as if it had never stopped.
 
-  devices=2      spread the seeds over another number of devices from here on; results then agree up to rounding
-  exact=false    go on with other versions, or on another kind of device, too
-  progress=false show nothing on the way
+  devices=2         spread the seeds over another number of devices from here on; results then agree up to rounding
+  exact=false       go on with other versions, or on another kind of device, too
+  progress=false    show nothing on the way
+  distributed=true  over the devices of several processes, started as for jaxrl train
 
   jaxrl resume runs/ppo-CartPole-v1-20250101-120000
 """

@@ -11,9 +11,11 @@ import yaml
 
 from jaxrl.algorithm import Algorithm
 from jaxrl.cli.composition import Choice, compose_runs
+from jaxrl.cli.distributed import is_for_hydra
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.cli.help import train_help
 from jaxrl.engine.cores import use_all_cores
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.options import Options
 from jaxrl.engine.sweep import parts_of, train_parts
 from jaxrl.envs.registry import make
@@ -27,6 +29,10 @@ def train(arguments: Sequence[str]) -> int:
     unknown = flags - {"-m", "--multirun", "-h", "--help", "--settings"}
     if unknown:
         raise UsageError(f"There is no option '{min(unknown)}'; see jaxrl train --help.")
+    if any(map(is_for_hydra, words)):
+        from jaxrl.cli.launch import launch
+
+        return launch(words)
     use_all_cores()
     choices = compose_runs(words)
     if flags & {"-h", "--help"}:
@@ -41,7 +47,7 @@ def train(arguments: Sequence[str]) -> int:
 
 def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) -> int:
     """Everything is checked before the first run begins."""
-    parent = _directory(choices[0])
+    parent = on_first(lambda: directory_of(choices[0]))
     groups: dict[str, list[int]] = {}  # options such as seeds are those of a whole sweep
     for number, choice in enumerate(choices):
         groups.setdefault(repr(_options(choice, None)), []).append(number)
@@ -86,7 +92,7 @@ def algorithm_of(choice: Choice) -> Algorithm[Any]:
         return build(import_class(settings.pop(TARGET)), settings, env=env)
 
 
-def _directory(choice: Choice) -> Path:
+def directory_of(choice: Choice) -> Path:
     """The folder of the run, or of the sweep."""
     given = choice.settings["directory"]
     if given is not None and not isinstance(given, (str, int, float)):

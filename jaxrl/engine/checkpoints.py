@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.reporting.report import Report
 from jaxrl.engine.run_folder import CHECKPOINTS
 
@@ -122,8 +123,14 @@ class Checkpoints:
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether the run in `folder` has one, whole or damaged."""
+    return bool(_numbers(folder))
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Of the checkpoints of the run in `folder`, whole or damaged, the newest first."""
     saves = folder / CHECKPOINTS
-    return saves.is_dir() and any(path.name.isdecimal() for path in saves.iterdir())
+    names = [path.name for path in saves.iterdir()] if saves.is_dir() else []
+    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 
 Template = Callable[[int], list[Any]]
@@ -134,7 +141,7 @@ def restore_newest(folder: Path, template: Template) -> Saved:
     """The newest checkpoint of the run in `folder` that can be read; OSError with one sentence where none can be."""
     manager = _manager(folder, keep=None)
     skipped: list[str] = []
-    for iteration in sorted(manager.all_steps(), reverse=True):
+    for iteration in on_first(lambda: _numbers(folder)):
         try:
             return _restore(manager, iteration, template(iteration), skipped)
         except Exception as error:  # whatever is wrong with it, the one before may be whole
@@ -158,8 +165,7 @@ def damaged_checkpoints(folder: Path, template: Template) -> list[str]:
 
 def newest_made_with(folder: Path) -> dict[str, Any] | None:
     """What the newest checkpoint that tells it was made with: settings, versions, device."""
-    manager = _manager(folder, keep=None) if (folder / CHECKPOINTS).is_dir() else None
-    for iteration in sorted(manager.all_steps() if manager else (), reverse=True):
+    for iteration in _numbers(folder):
         with contextlib.suppress(OSError, json.JSONDecodeError, KeyError):
             text = (folder / CHECKPOINTS / str(iteration) / "about" / "metadata").read_text(encoding="utf-8")
             found: dict[str, Any] = json.loads(text)["made_with"]

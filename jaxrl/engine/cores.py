@@ -8,8 +8,11 @@ import jax
 def use_all_cores() -> None:
     """Let JAX see a device for each core of the CPU that this process may use, unless the user has said how many.
 
-    It must come before anything else has asked JAX for a device; after that it does nothing.
+    It must come before anything else has asked JAX for a device; after that it does nothing. Nor does it where several
+    processes train together: each has one device then, as collectives between processes want it on CPUs.
     """
+    if jax.distributed.is_initialized():
+        return
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "") or "JAX_NUM_CPU_DEVICES" in os.environ:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxrl.algorithm import Algorithm
 from jaxrl.engine import run_folder
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.parallel import device_mesh, num_columns, over_data
 from jaxrl.engine.programs import state_shape
 from jaxrl.engine.replay_memory import replay_bytes
@@ -114,7 +115,7 @@ def check_options(algorithm: Algorithm[Any] | Any, options: Options) -> None:
     """Raise TypeError, ValueError or OSError with one sentence where `run` could not do it; nothing is begun."""
     _check_values(algorithm, options)
     if options.directory is not None:
-        run_folder.check_new(options.directory)
+        on_first(lambda: run_folder.check_new(options.directory))
     elif options.log or options.profile:
         wanted = f"log={list(options.log)}" if options.log else "profile=True"
         raise ValueError(f"{wanted} writes into the folder of the run, and there is none; give it a directory.")
@@ -128,7 +129,7 @@ def check_options(algorithm: Algorithm[Any] | Any, options: Options) -> None:
 def check_resumed(algorithm: Algorithm[Any], options: Options) -> None:
     """The same for a run that goes on in its folder."""
     _check_values(algorithm, options)
-    run_folder.check_writable(Path(options.directory))
+    on_first(lambda: run_folder.check_writable(Path(options.directory)))
 
 
 def _check_values(algorithm: Any, options: Options) -> None:
@@ -145,6 +146,11 @@ def _check_values(algorithm: Any, options: Options) -> None:
     _check_number("target_return", options.target_return, "a return", -np.inf)
     _check_number("max_memory", options.max_memory, "a number of GiB of at least 0", 0)
     _check_number("checkpoint_every", options.checkpoint_every, "a number of seconds of at least 0", 0)
+    if options.search is not None and jax.process_count() > 1:
+        raise ValueError(
+            f"A search changes the population of one process, and {jax.process_count()} train together; use search=None, "
+            "or a process for each population."
+        )
     options.key  # noqa: B018  # making it checks the seed
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds)
     if num_columns(mesh) > 1:

@@ -40,9 +40,19 @@ def device_mesh(devices: int | None, devices_per_agent: int | None, agents: int,
     rows = min(total // each, agents)
     if even:
         rows = max(count for count in range(1, rows + 1) if agents % count == 0)
+    _require_all_hosts(available[: rows * each])
     if rows * each == 1 and devices is None:
         return None
     return Mesh(np.asarray(available[: rows * each]).reshape(rows, each), (AGENTS, DATA))
+
+
+def _require_all_hosts(devices: Sequence[jax.Device]) -> None:
+    taking_part = len({device.process_index for device in devices})
+    if taking_part < jax.process_count():
+        raise ValueError(
+            f"The agents take {len(devices)} of {jax.device_count()} devices, which only {taking_part} of "
+            f"{jax.process_count()} processes have; train more seeds, raise devices_per_agent, or start fewer of them."
+        )
 
 
 def num_rows(mesh: Mesh | None) -> int:
@@ -119,14 +129,34 @@ def _outside_of_learner(change: Callable[[Any], Any], state: Any) -> Any:
 
 def place(tree: Any, mesh: Mesh | None) -> Any:
     """`tree`, whose leaves have the agents as their first axis, on the devices of `mesh`."""
-    return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, P(AGENTS)))
+    if mesh is None:
+        return tree
+    sharding = NamedSharding(mesh, P(AGENTS))
+    return jax.tree.map(lambda leaf: put(leaf, sharding), tree)
+
+
+def put(leaf: Any, sharding: Any) -> jax.Array:
+    """An array, which every host has whole or its part of, where `sharding` says."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(leaf, sharding)
+    if getattr(leaf, "sharding", None) == sharding:
+        return leaf
+    # device_put takes no PRNG keys there, and compares the numbers of all hosts each time.
+    return jax.jit(_same, out_shardings=sharding)(leaf)
+
+
+def _same(leaf: jax.Array) -> jax.Array:
+    return leaf
 
 
 def fetch(tree: Any) -> Any:
     """`tree` in numpy, on every host, wherever its parts lie."""
-    if jax.process_count() == 1:
-        return jax.device_get(tree)
-    return multihost_utils.process_allgather(tree, tiled=True)
+    return jax.tree.map(_fetched, tree) if jax.process_count() > 1 else jax.device_get(tree)
+
+
+def _fetched(leaf: Any) -> Any:
+    is_here = not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+    return jax.device_get(leaf) if is_here else multihost_utils.process_allgather(leaf, tiled=True)
 
 
 def agreed(number: int, flag: bool) -> tuple[int, bool]:

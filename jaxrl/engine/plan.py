@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from jaxrl.engine.evolution import PBT, SuccessiveHalving
+from jaxrl.engine.hosts import least
 from jaxrl.engine.parallel import num_columns, num_rows
 from jaxrl.engine.population import Population
 from jaxrl.engine.programs import Programs, compile_training, state_shape
@@ -71,8 +72,9 @@ def make_plan(
     are another number for each agent, or, with the numbers, where not one agent fits.
     """
     rows = num_rows(mesh)
-    sharing = 1 if mesh is None or jax.default_backend() != "cpu" else mesh.size  # virtual devices have one memory
-    budget = int(max_memory * 2**30 if max_memory is not None else SHARE * free_bytes())
+    # virtual devices have one memory
+    sharing = 1 if mesh is None or jax.default_backend() != "cpu" else len(mesh.local_devices)
+    budget = int(max_memory * 2**30 if max_memory is not None else least(SHARE * free_bytes()))
     each = tree_bytes(state_shape(population.algorithm, num_columns(mesh))) * sharing
     all_lanes = math.ceil(len(population) / rows)
     lanes = even_share(all_lanes, _most_lanes(population, all_lanes))

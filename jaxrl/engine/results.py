@@ -13,6 +13,7 @@ from jaxrl.algorithm import Algorithm
 from jaxrl.analysis.plots import save_learning_curve, save_learning_curves
 from jaxrl.engine import run_folder
 from jaxrl.engine.host_loop import Chunk, in_order
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.parallel import fetch
 from jaxrl.engine.population import described, differences
 from jaxrl.engine.record import Run, label_of, name_of
@@ -34,7 +35,12 @@ def open_folder(directory: str | os.PathLike[str], settings: Sequence[Algorithm[
 
 def write_results(folder: Path, run: Run) -> None:
     """The policies, the evaluation, the learning curve and the summary."""
-    run_folder.write_policies(folder, *_policies(run))
+    policies = _policies(run)  # all hosts have a part of them
+    on_first(lambda: _write(folder, run, policies))
+
+
+def _write(folder: Path, run: Run, policies: list[Any]) -> None:
+    run_folder.write_policies(folder, *policies)
     if run.evaluation is not None:
         episodes = (run.evaluation.returns, run.evaluation.lengths, run.evaluation.completed)
         num_settings = len(run.population.settings)

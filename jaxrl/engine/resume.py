@@ -8,6 +8,7 @@ from typing import Any, Literal
 from jaxrl.algorithm import Algorithm
 from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import newest_made_with
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.load import load_settings
 from jaxrl.engine.options import Options, check_resumed
 from jaxrl.engine.record import Run
@@ -53,14 +54,14 @@ def to_resume(
     """What `resume` goes on with; raises what it raises before it begins."""
     folder = Path(directory)
     settings = run_folder.read_settings(folder)
-    if (folder / run_folder.SUMMARY).exists():
+    if on_first((folder / run_folder.SUMMARY).exists):
         raise ValueError(f"The run in '{folder}' came to its end; there is nothing to go on with.")
     chosen = load_settings(folder, algorithm)
     options = dataclasses.replace(read_options(folder, settings), directory=str(folder), progress=progress)
     if devices != "same":
         options = dataclasses.replace(options, devices=devices)
     check_resumed(chosen[0], options)
-    before = newest_made_with(folder)
+    before = on_first(lambda: newest_made_with(folder))
     if before is None:  # it begins anew, and so may have other surroundings
         before, exact = {name: settings[name] for name in ("algorithm", "settings", "run") if name in settings}, False
     check_same(options, before, made_with(chosen, options), exact=exact)

@@ -15,12 +15,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxrl.algorithm import Algorithm, num_iterations
-from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import Saved
 from jaxrl.engine.compilation import compiler_options, deterministic, disk_cache
 from jaxrl.engine.evaluator import Evaluator
 from jaxrl.engine.evolution import PBT
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
+from jaxrl.engine.hosts import held_by_all, is_first, losses_told, on_first
 from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.load import load_policy as load_policy
 from jaxrl.engine.options import Options, check_options
@@ -116,7 +116,8 @@ def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resume
     """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
     is_whole = isinstance(options.search, PBT)  # any agent may go on from any other
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings), even=is_whole)
-    with disk_cache(), compiler_options(deterministic(options.deterministic)):
+    options = options if is_first() else dataclasses.replace(options, progress=False)
+    with losses_told(options.folder), disk_cache(), compiler_options(deterministic(options.deterministic)):
         keys = jax.random.split(options.key, options.seeds)
         settings_here = tuple(map(over_data, settings) if num_columns(mesh) > 1 else settings)
         population = Population(settings_here, keys, options.search)
@@ -134,8 +135,8 @@ def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resume
         from jaxrl.engine.results import open_folder, write_results  # files and pictures for those who want them
 
         if not is_resumed:
-            open_folder(options.folder, settings, options.as_settings())
-        with run_folder.held(options.folder):
+            on_first(lambda: open_folder(options.directory, settings, options.as_settings()))
+        with held_by_all(options.folder):
             here = programs if before == plan.layout else None
             saved = read_saved(population, options, before or plan.layout, here) if is_resumed else NOTHING_SAVED
             finished, signal_number = _carried_out(work, options, saved)
@@ -234,6 +235,9 @@ def _reporting(
     population: Population, options: Options, reports: Sequence[Report]
 ) -> Iterator[Callable[[Report], None]]:
     """What is to happen after each stretch: a sign of life, and rows on the disk."""
+    if not is_first():
+        yield lambda report: None
+        return
     algorithm, label = population.algorithm, label_of(population.algorithm)
     total_steps = num_iterations(algorithm) * algorithm.steps_per_iteration
     done = mean_steps(reports[-1], total_steps, len(population)) if reports else 0

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import math
 import operator
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -24,9 +23,10 @@ from jaxrl.engine.checkpoints import (
     restore_newest,
 )
 from jaxrl.engine.host_loop import Chunk, Prepared
+from jaxrl.engine.hosts import on_first, tell
 from jaxrl.engine.interrupts import Interrupted, deferred
 from jaxrl.engine.options import Options
-from jaxrl.engine.parallel import agreed, alone
+from jaxrl.engine.parallel import agreed, alone, put
 from jaxrl.engine.plan import Layout
 from jaxrl.engine.population import Population, described
 from jaxrl.engine.programs import Programs, compile_refill, state_shape
@@ -61,7 +61,8 @@ class Saver:
     @property
     def bytes_on_disk(self) -> int:
         """Of all checkpoints that are kept."""
-        return self._checkpoints.bytes_on_disk if self._checkpoints else 0
+        checkpoints = self._checkpoints
+        return on_first(lambda: checkpoints.bytes_on_disk) if checkpoints else 0
 
     def after(self, chunks: list[Chunk], reports: list[Report], seconds: float) -> bool:
         """Save where it is time to; whether to stop there."""
@@ -104,7 +105,8 @@ def saving(population: Population, options: Options, layout: Layout, num_waves: 
     with deferred(show=options.progress) as saver.stop_asked:
         yield saver
         saver.close()
-        saver.signal_number = saver.signal_number or saver.stop_asked()
+        came, _ = agreed(saver.signal_number or saver.stop_asked() or 0, False)
+        saver.signal_number = came or None
     if saver.stopped_at is not None and saver.signal_number is not None:
         where = f"stopped at iteration {saver.stopped_at:,} of {last:,}, and saved"
         raise Interrupted(f"{where}; go on with `jaxrl resume {folder}`.", saver.signal_number)
@@ -113,7 +115,8 @@ def saving(population: Population, options: Options, layout: Layout, num_waves: 
 def saved_layout(options: Options) -> Layout | None:
     """How the run so far was cut up; None where it has saved nothing."""
     assert options.folder is not None  # a run without one saves nothing
-    found = newest_made_with(options.folder)
+    folder = options.folder
+    found = on_first(lambda: newest_made_with(folder))
     return None if found is None else Layout(**found["layout"])
 
 
@@ -124,15 +127,15 @@ def read_saved(population: Population, options: Options, layout: Layout, program
     """
     folder = options.folder
     assert folder is not None  # a run without one saves nothing
-    if not has_checkpoint(folder):
-        print(f"'{folder}' holds no checkpoint yet: the run begins anew.", file=sys.stderr)
-        tables.rewrite(folder, [])
+    if not on_first(lambda: has_checkpoint(folder)):
+        tell(f"'{folder}' holds no checkpoint yet: the run begins anew.")
+        on_first(lambda: tables.rewrite(folder, []))
         return NOTHING_SAVED
     saved = restore_newest(folder, saved_form(population, options, layout, programs))
     before = [report for wave in saved.finished for report in as_reports(wave["reports"])]
     tables.rewrite(folder, [*before, *saved.reports])
     for sentence in saved.skipped:
-        print(sentence, file=sys.stderr)
+        tell(sentence)
     return saved
 
 
@@ -173,14 +176,11 @@ def put_back(prepared: Prepared, saved: Saved, options: Options) -> None:
         first = _saved_part(chunk.states, options)
         shardings = jax.tree.map(lambda leaf: leaf.sharding, first)
         jax.tree.map(lambda leaf: leaf.delete(), first)  # a device may have no room for the states twice
-        placed = jax.tree.map(jax.device_put, saved_states, shardings)
+        placed = jax.tree.map(put, saved_states, shardings)
         is_whole = not _leaves_out_replay(chunk.states, options)
         chunk.states = placed if is_whole else dataclasses.replace(placed, replay=chunk.states.replay)
     if _leaves_out_replay(prepared.chunks[0].states, options):
-        print(
-            "The checkpoint leaves out the replay, which is played anew: the run goes on approximately.",
-            file=sys.stderr,
-        )
+        tell("The checkpoint leaves out the replay, which is played anew: the run goes on approximately.")
         _refill(prepared, saved.reports[-1].iteration)
 
 

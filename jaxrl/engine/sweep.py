@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.engine import run_folder
 from jaxrl.engine.evolution import PBT, Search
+from jaxrl.engine.hosts import is_first, on_first
 from jaxrl.engine.options import Options, check_options, options_of
 from jaxrl.engine.population import with_values
 from jaxrl.engine.ranking import Ranked, ranked, table_lines
@@ -155,7 +156,7 @@ def train_parts(parts: Sequence[Part], options: Options) -> Sweep:
     places: dict[int, tuple[int, int]] = {}
     settings: dict[int, dict[str, Any]] = {}
     for part in parts:
-        if options.progress and len(parts) > 1:
+        if options.progress and len(parts) > 1 and is_first():
             name = "" if part.options.folder is None else part.options.folder.name
             print(f"[{len(runs) + 1}/{len(parts)}] {name}".rstrip(), file=sys.stderr, flush=True)
         places |= {at: (len(runs), place) for place, at in enumerate(part.settings)}
@@ -164,7 +165,8 @@ def train_parts(parts: Sequence[Part], options: Options) -> Sweep:
     order = sorted(settings)
     found = Sweep(tuple(settings[at] for at in order), tuple(runs), tuple(places[at] for at in order), options.folder)
     if options.folder is not None and len(order) > 1:
-        write_ranking(options.folder, found.ranking)
+        folder, ranking = options.folder, found.ranking
+        on_first(lambda: write_ranking(folder, ranking))
     return found
 
 
@@ -207,5 +209,10 @@ def _name(group: Sequence[Mapping[str, Any]], settings: Sequence[Mapping[str, An
         for name, value in group[0].items()
         if all(other.get(name) == value for other in group) and any(other.get(name) != value for other in settings)
     }
-    text = ",".join(f"{name}={value}" for name, value in shared.items()) or f"program-{number + 1}"
+    return folder_name(shared) or f"program-{number + 1}"
+
+
+def folder_name(values: Mapping[str, Any]) -> str:
+    """`num_envs=64,hidden_sizes=[8]`, without what is awkward in the name of a folder."""
+    text = ",".join(f"{name}={value}" for name, value in values.items())
     return "".join(letter if letter.isalnum() or letter in "._=,-+[]" else "-" for letter in text)[:120]
