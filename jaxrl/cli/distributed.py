@@ -18,12 +18,17 @@ def is_for_hydra(word: str) -> bool:
     return word.startswith(("hydra/", "hydra."))
 
 
+def names_launcher(words: Sequence[str]) -> bool:
+    """Whether a launcher of Hydra is to train, each combination in a job of its own."""
+    return any(word.startswith("hydra/launcher=") for word in words)
+
+
 def joined(words: Sequence[str]) -> list[str]:
     """`words` without `distributed=...`; where it is true, this process has joined the others.
 
     Nothing of JAX may be in use before. All but the first process are silent on stdout from here on.
     """
-    if any(map(is_for_hydra, words)):  # the jobs join one another, and not this process
+    if names_launcher(words):  # the jobs join one another, and not this process
         return list(words)
     given = [word.removeprefix(WORD) for word in words if word.startswith(WORD)]
     rest = [word for word in words if not word.startswith(WORD)]

@@ -11,7 +11,7 @@ import yaml
 
 from jaxrl.algorithm import Algorithm
 from jaxrl.cli.composition import Choice, compose_runs
-from jaxrl.cli.distributed import is_for_hydra
+from jaxrl.cli.distributed import names_launcher
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.cli.help import train_help
 from jaxrl.engine.cores import use_all_cores
@@ -29,7 +29,7 @@ def train(arguments: Sequence[str]) -> int:
     unknown = flags - {"-m", "--multirun", "-h", "--help", "--settings"}
     if unknown:
         raise UsageError(f"There is no option '{min(unknown)}'; see jaxrl train --help.")
-    if any(map(is_for_hydra, words)):
+    if names_launcher(words):
         from jaxrl.cli.launch import launch
 
         return launch(words)

@@ -148,8 +148,8 @@ def _check_values(algorithm: Any, options: Options) -> None:
     _check_number("checkpoint_every", options.checkpoint_every, "a number of seconds of at least 0", 0)
     if options.search is not None and jax.process_count() > 1:
         raise ValueError(
-            f"A search changes the population of one process, and {jax.process_count()} train together; use search=None, "
-            "or a process for each population."
+            f"A search changes the population of one process, and {jax.process_count()} train together; use "
+            "search=None."
         )
     options.key  # noqa: B018  # making it checks the seed
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds)

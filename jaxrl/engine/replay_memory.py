@@ -1,11 +1,11 @@
-"""What the replays of a run take, told and checked before anything is allocated."""
+"""What the replays of a run take, told before anything is allocated."""
 
 from typing import Any
 
 import jax
 
 from jaxrl.algorithm import Algorithm
-from jaxrl.memory import device_bytes, size, tree_bytes
+from jaxrl.memory import size, tree_bytes
 
 
 def replay_bytes(algorithm: Algorithm[Any]) -> int:
@@ -21,14 +21,3 @@ def replays_in_words(algorithm: Algorithm[Any], are_saved: bool) -> str:
         return ""
     rest = "" if are_saved else ", which checkpoints leave out, so that a resumed run goes on approximately"
     return f", each with a replay of {size(replay)}{rest}"
-
-
-def check_replays(algorithm: Algorithm[Any], seeds: int, devices: int | None) -> None:
-    """Raise ValueError where the replays of all seeds together cannot fit."""
-    each, available = replay_bytes(algorithm), device_bytes()
-    shares_memory = jax.default_backend() == "cpu"  # virtual devices have the host's
-    if each * seeds > available * (1 if shares_memory else devices or 1):
-        raise ValueError(
-            f"The replays of {seeds} seeds take {seeds} * {size(each)} = {size(each * seeds)}, and a device has "
-            f"{size(available)}; lower replay_capacity or the number of seeds."
-        )

@@ -103,7 +103,12 @@ def saving(population: Population, options: Options, layout: Layout, num_waves: 
     checkpoints = Checkpoints(folder, keep=keep, every=every, made_with=about, seconds=seconds)
     saver = Saver(checkpoints, options, last, num_waves)
     with deferred(show=options.progress) as saver.stop_asked:
-        yield saver
+        try:
+            yield saver
+        except BaseException:
+            if jax.process_count() == 1:  # of several, others may be lost, and would be waited for
+                saver.close()
+            raise
         saver.close()
         came, _ = agreed(saver.signal_number or saver.stop_asked() or 0, False)
         saver.signal_number = came or None

@@ -1,11 +1,11 @@
-"""A replay says how large it is before it is built, and the replays of all seeds must fit."""
+"""A replay says how large it is before it is built."""
 
 import jax
 import pytest
 
 import jaxrl
 from jaxrl.algorithms.value_based.dqn import DQN
-from jaxrl.engine.replay_memory import check_replays, replay_bytes
+from jaxrl.engine.replay_memory import replay_bytes, replays_in_words
 from jaxrl.memory import size
 
 
@@ -16,11 +16,14 @@ def test_the_size_told_is_the_size_built() -> None:
     assert replay_bytes(jaxrl.PPO(jaxrl.make("CartPole-v1"))) == 0
 
 
-def test_replays_that_do_not_fit_together_are_refused_before_anything_is_built() -> None:
+def test_a_run_says_how_large_its_replays_are(capsys: pytest.CaptureFixture[str]) -> None:
     dqn = DQN(jaxrl.make("CartPole-v1"), replay_capacity=1_000_000)
-    check_replays(dqn, seeds=1, devices=None)
-    with pytest.raises(ValueError, match=r"The replays of 100000 seeds take 100000 \* 40.1 MiB = 3,911.6 GiB, .*lower"):
-        jaxrl.run(dqn, seeds=100_000)
+    assert replays_in_words(dqn, True) == ", each with a replay of 40.1 MiB"
+    with pytest.raises(
+        ValueError, match=r"One agent takes 40\.1 MiB of state and 0 B to train it, .* room for 32\.0 MiB"
+    ):
+        jaxrl.run(dqn, seeds=100_000, max_memory=1 / 32)
+    assert "for 100,000 seeds, each with a replay of 40.1 MiB ..." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
