@@ -142,7 +142,12 @@ def put(leaf: Any, sharding: Any) -> jax.Array:
     if getattr(leaf, "sharding", None) == sharding:
         return leaf
     # device_put takes no PRNG keys there, and compares the numbers of all hosts each time.
-    return jax.jit(_same, out_shardings=sharding)(leaf)
+    if not _is_here(leaf):
+        return jax.jit(_same, out_shardings=sharding)(leaf)
+    if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.jit(_same, out_shardings=sharding)(np.asarray(leaf))
+    wrap = jax.jit(jax.random.wrap_key_data, static_argnames="impl", out_shardings=sharding)
+    return wrap(np.asarray(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
 
 
 def _same(leaf: jax.Array) -> jax.Array:
@@ -155,8 +160,12 @@ def fetch(tree: Any) -> Any:
 
 
 def _fetched(leaf: Any) -> Any:
-    is_here = not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
-    return jax.device_get(leaf) if is_here else multihost_utils.process_allgather(leaf, tiled=True)
+    return jax.device_get(leaf) if _is_here(leaf) else multihost_utils.process_allgather(leaf, tiled=True)
+
+
+def _is_here(leaf: Any) -> bool:
+    """Whether this host has the whole of it."""
+    return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
 
 
 def agreed(number: int, flag: bool) -> tuple[int, bool]:
