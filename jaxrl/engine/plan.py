@@ -85,7 +85,8 @@ def make_plan(
                 f"{num_columns(mesh)}: the environments cannot be dealt out anew; use as many as before."
             )
         lanes = lanes if before.chunk % rows else before.chunk // rows
-    _require(each, 0, budget)
+    who = "One agent takes" if sharing == 1 else f"One agent on each of {sharing} devices takes"
+    _require(each, 0, budget, who)
     while True:
         programs = compile_training(population, mesh, lanes * rows)
         working = max(programs.working_bytes * sharing, 0)
@@ -94,7 +95,7 @@ def make_plan(
         if isinstance(population.search, PBT):
             _require(all_lanes * each, working, budget, f"The {len(population)} agents of a search by PBT take")
         lanes = even_share(all_lanes, max(1, int(lanes * budget / (working + lanes * each))))
-    _require(each, working, budget)
+    _require(each, working, budget, who)
     chunks = math.ceil(all_lanes / lanes)
     fit = max(1, (budget - working) // (lanes * each))
     wave = before.wave if before is not None else min(even_share(chunks, fit) * lanes * rows, len(population))
@@ -120,9 +121,9 @@ def even_share(count: int, most: int) -> int:
     return math.ceil(count / math.ceil(count / most))
 
 
-def _require(state: int, working: int, budget: int, what: str = "One agent takes") -> None:
+def _require(state: int, working: int, budget: int, what: str) -> None:
     if state + working > budget:
         raise ValueError(
             f"{what} {size(state)} of state and {size(working)} to train it, and there is room for "
-            f"{size(budget)}; lower what it holds (replay_capacity, num_envs, rollout_length) or raise max_memory."
+            f"{size(budget)}; lower replay_capacity, num_envs, num_steps or devices, or raise max_memory."
         )

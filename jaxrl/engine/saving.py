@@ -138,7 +138,7 @@ def read_saved(population: Population, options: Options, layout: Layout, program
         return NOTHING_SAVED
     saved = restore_newest(folder, saved_form(population, options, layout, programs))
     before = [report for wave in saved.finished for report in as_reports(wave["reports"])]
-    tables.rewrite(folder, [*before, *saved.reports])
+    on_first(lambda: tables.rewrite(folder, [*before, *saved.reports]))
     for sentence in saved.skipped:
         tell(sentence)
     return saved
