@@ -10,10 +10,10 @@ from jaxrl.engine import run_folder
 from jaxrl.engine.checkpoints import newest_made_with
 from jaxrl.engine.hosts import on_first
 from jaxrl.engine.load import load_settings
+from jaxrl.engine.made_with import check_same, made_with
 from jaxrl.engine.options import Options, check_resumed
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
-from jaxrl.engine.saving import check_same, made_with
 from jaxrl.settings import build_object
 
 

@@ -3,18 +3,17 @@
 A run with a folder saves itself as it goes; `resume` goes on with it bit for bit.
 """
 
-import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxrl.algorithm import Algorithm, num_iterations
+from jaxrl.algorithm import Algorithm
 from jaxrl.engine.checkpoints import Saved
 from jaxrl.engine.compilation import compiler_options, deterministic, disk_cache
 from jaxrl.engine.evaluator import Evaluator
@@ -27,15 +26,12 @@ from jaxrl.engine.options import Options, check_options
 from jaxrl.engine.parallel import alone, device_mesh, hardware_of, num_columns, over_data
 from jaxrl.engine.plan import Plan, make_plan
 from jaxrl.engine.population import Population
-from jaxrl.engine.profiling import profiled
 from jaxrl.engine.programs import Programs
 from jaxrl.engine.record import Run as Run
 from jaxrl.engine.record import Space, Timing, agents_of, label_of
 from jaxrl.engine.replay_memory import replays_in_words
-from jaxrl.engine.reporting.logs import logs
-from jaxrl.engine.reporting.progress import mean_steps
-from jaxrl.engine.reporting.progress import progress as show_progress
 from jaxrl.engine.reporting.report import Report
+from jaxrl.engine.reporting.stretches import reporting
 from jaxrl.engine.saving import NOTHING_SAVED, Saver, put_back, read_saved, saved_layout, saving
 from jaxrl.engine.searching import search_step
 from jaxrl.engine.waves import Wave, as_wave, diverged_in, episodes_of, metrics_of, stopped_in
@@ -160,7 +156,7 @@ class Work:
 def _carried_out(work: Work, options: Options, saved: Saved) -> tuple[Run, int | None]:
     """Train and evaluate everyone, from where `saved` is; and the signal that came when no more was to be stopped."""
     with (
-        _reporting(work.population, options, saved.reports) as on_report,
+        reporting(work.population, options, saved.reports) as on_report,
         saving(work.population, options, work.plan.layout, len(work.plan.waves), saved.seconds_saving) as saver,
     ):
         waves, seconds = _train_waves(work, options, saved, saver, on_report)
@@ -228,27 +224,3 @@ def _finished(work: Work, waves: list[Wave], seconds: float, saver: Saver, optio
             checkpoints=saver.bytes_on_disk,
         ),
     )
-
-
-@contextlib.contextmanager
-def _reporting(
-    population: Population, options: Options, reports: Sequence[Report]
-) -> Iterator[Callable[[Report], None]]:
-    """What is to happen after each stretch: a sign of life, and rows on the disk."""
-    if not is_first():
-        yield lambda report: None
-        return
-    algorithm, label = population.algorithm, label_of(population.algorithm)
-    total_steps = num_iterations(algorithm) * algorithm.steps_per_iteration
-    done = mean_steps(reports[-1], total_steps, len(population)) if reports else 0
-    with (
-        show_progress(total_steps, len(population), label, show=options.progress, done=done) as show,
-        logs(options, label, reports[-1].steps if reports else 0, len(population.settings)) as log,
-    ):
-
-        def on_report(report: Report) -> None:
-            log(report)
-            show(report)
-
-        with profiled(options.folder if options.profile else None, on_report) as traced:
-            yield traced

@@ -4,15 +4,14 @@ import contextlib
 import dataclasses
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrl.algorithm import Algorithm, num_iterations
-from jaxrl.engine import run_folder
+from jaxrl.algorithm import num_iterations
 from jaxrl.engine.checkpoints import (
     Checkpoints,
     Saved,
@@ -25,10 +24,11 @@ from jaxrl.engine.checkpoints import (
 from jaxrl.engine.host_loop import Chunk, Prepared
 from jaxrl.engine.hosts import on_first, tell
 from jaxrl.engine.interrupts import Interrupted, deferred
+from jaxrl.engine.made_with import made_with
 from jaxrl.engine.options import Options
 from jaxrl.engine.parallel import agreed, alone, put
 from jaxrl.engine.plan import Layout
-from jaxrl.engine.population import Population, described
+from jaxrl.engine.population import Population
 from jaxrl.engine.programs import Programs, compile_refill, state_shape
 from jaxrl.engine.reporting import tables
 from jaxrl.engine.reporting.report import Report
@@ -213,39 +213,3 @@ def _leaves_out_replay(states: Any, options: Options) -> bool:
 
 def _saved_part(states: Any, options: Options) -> Any:
     return dataclasses.replace(states, replay=None) if _leaves_out_replay(states, options) else states
-
-
-def made_with(settings: Sequence[Algorithm[Any]], options: Options) -> dict[str, Any]:
-    """What decides the bits of a run, as plain data."""
-    names = ["seeds", "seed", "prng", "deterministic", "num_reports"]
-    names += ["eval_episodes", "eval_every", "target_return", "search", "checkpoint_replay"]
-    run = {name: value for name, value in options.as_settings().items() if name in names}
-    return {
-        **described(settings),
-        "run": run,
-        "versions": run_folder.versions(),
-        "device": jax.devices()[0].device_kind,
-    }
-
-
-def check_same(options: Options, before: dict[str, Any], now: dict[str, Any], *, exact: bool) -> None:
-    """Refuse other settings than those of the run so far, and where it is to be exact other surroundings."""
-    folder = options.folder
-    if before.get("settings") != now.get("settings"):
-        raise ValueError(f"The run in '{folder}' was made with other settings of its agents; begin a new run.")
-    for group in ("algorithm", "run"):
-        for name, value in now[group].items():
-            if before[group].get(name) != value:
-                raise ValueError(
-                    f"The run in '{folder}' was made with {name}={before[group].get(name)!r}, and now it is {value!r}: "
-                    "a run goes on with its own settings; change it back, or begin a new run."
-                )
-    if not exact:
-        return
-    then = {**before["versions"], "device": before["device"]}
-    for name, value in {**now["versions"], "device": now["device"]}.items():
-        if then.get(name) != value:
-            raise ValueError(
-                f"The run in '{folder}' was made with {name} {then.get(name)}, and this is {name} {value}, so it would "
-                "not go on to the same bits; go back to that one, or say exact=false to go on all the same."
-            )
