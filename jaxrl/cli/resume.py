@@ -7,6 +7,7 @@ import yaml
 
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.engine.cores import use_all_cores
+from jaxrl.engine.plan import DoesNotFit
 from jaxrl.engine.resume import to_resume
 from jaxrl.engine.run import carry_out
 from jaxrl.pytree import unknown_name
@@ -49,7 +50,7 @@ def resume(arguments: Sequence[str]) -> int:
         settings_of_run, options = to_resume(folder, **settings)
     try:
         run = carry_out(settings_of_run, options, is_resumed=True)
-    except OSError as error:
+    except (OSError, DoesNotFit) as error:
         raise UsageError(" ".join(str(error).split())) from error
     print(run, flush=True)
     return int(len(run.diverged) == len(run.population))

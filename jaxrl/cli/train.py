@@ -17,6 +17,7 @@ from jaxrl.cli.help import train_help
 from jaxrl.engine.cores import use_all_cores
 from jaxrl.engine.hosts import on_first
 from jaxrl.engine.options import Options
+from jaxrl.engine.plan import DoesNotFit
 from jaxrl.engine.sweep import parts_of, train_parts
 from jaxrl.envs.registry import make
 from jaxrl.settings import TARGET, build, import_class
@@ -63,7 +64,7 @@ def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) 
     for parts, options in sweeps:
         try:
             found = train_parts(parts, options)
-        except OSError as error:
+        except (OSError, DoesNotFit) as error:
             raise UsageError(" ".join(str(error).split())) from error
         for run in found.runs:
             print(run, flush=True)

@@ -21,6 +21,10 @@ SHARE = 0.9
 """Of the memory that is free, what a run takes where nothing else is said."""
 
 
+class DoesNotFit(ValueError):
+    """There is no room for what is to be trained."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """How the agents of a run are cut up; it decides the last digits of what they compute."""
@@ -69,7 +73,7 @@ def make_plan(
 
     `max_memory` is in GiB, for each device; of CPUs, for all of them together. None is nine tenths of what is free.
     `before` is how a run that goes on was cut up, which it stays if the devices divide it. Raises ValueError where they
-    are another number for each agent, or, with the numbers, where not one agent fits.
+    are another number for each agent, and DoesNotFit with the numbers where not one agent fits.
     """
     rows = num_rows(mesh)
     # virtual devices have one memory
@@ -123,7 +127,7 @@ def even_share(count: int, most: int) -> int:
 
 def _require(state: int, working: int, budget: int, what: str) -> None:
     if state + working > budget:
-        raise ValueError(
+        raise DoesNotFit(
             f"{what} {size(state)} of state and {size(working)} to train it, and there is room for "
             f"{size(budget)}; lower replay_capacity, num_envs, num_steps or devices, or raise max_memory."
         )

@@ -1,13 +1,16 @@
 """Settings in the order of what they reached."""
 
+import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxrl.analysis.statistics import Interval, bootstrap_interval
+from jaxrl.engine import run_folder
 
 MOST_LINES = 10
 """Of a ranking, what people are shown."""
@@ -33,6 +36,20 @@ def ranked(settings: Sequence[Mapping[str, Any]], returns: NDArray[np.float64]) 
         finite = scores[np.isfinite(scores)]
         rows.append(Ranked(number, dict(values), bootstrap_interval(finite), len(scores) - len(finite)))
     return sorted(rows, key=lambda row: -np.nan_to_num(row.result.estimate, nan=-np.inf))
+
+
+def write_ranking(folder: Path, ranking: Sequence[Ranked]) -> None:
+    """sweep.csv, best first."""
+    names = list(dict.fromkeys(name for row in ranking for name in row.values))
+    with (
+        run_folder.writing(folder / run_folder.SWEEP),
+        (folder / run_folder.SWEEP).open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["rank", "setting", *names, "return", "low", "high", "diverged"])
+        for rank, row in enumerate(ranking, start=1):
+            values = [row.values.get(name, "") for name in names]
+            writer.writerow([rank, row.setting, *values, *row.result, row.diverged])
 
 
 def table_lines(rows: Sequence[Ranked], most: int = MOST_LINES) -> list[str]:

@@ -16,6 +16,7 @@ from jaxrl.engine.host_loop import Chunk, in_order
 from jaxrl.engine.hosts import on_first
 from jaxrl.engine.parallel import fetch
 from jaxrl.engine.population import described, differences
+from jaxrl.engine.ranking import write_ranking
 from jaxrl.engine.record import Run, label_of, name_of
 from jaxrl.engine.reporting.report import curve_name
 
@@ -52,6 +53,8 @@ def _write(folder: Path, run: Run, policies: list[Any]) -> None:
         header = ("setting", "seed", "episode", "return", "length", "completed")[num_settings == 1 :]
         (folder / run_folder.EVALUATION).unlink(missing_ok=True)  # of an end that was broken off
         run_folder.append_rows(folder / run_folder.EVALUATION, header, rows)
+    if len(run.population.settings) > 1:
+        write_ranking(folder, run.ranking)
     with run_folder.writing(folder / run_folder.LEARNING_CURVE):
         _save_curve(folder / run_folder.LEARNING_CURVE, run)
     with run_folder.writing(folder / run_folder.SUMMARY):

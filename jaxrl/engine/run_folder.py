@@ -18,7 +18,7 @@ import yaml
 
 SETTINGS, METRICS, EVALUATION = "settings.yaml", "metrics.csv", "evaluation.csv"
 POLICIES, LEARNING_CURVE, SUMMARY = "policies.npz", "learning_curve.png", "summary.txt"
-JSON_LINES, CHECKPOINTS, PROFILE = "metrics.jsonl", "checkpoints", "profile"
+JSON_LINES, CHECKPOINTS, PROFILE, SWEEP = "metrics.jsonl", "checkpoints", "profile", "sweep.csv"
 FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY, JSON_LINES, CHECKPOINTS)
 
 

@@ -16,8 +16,6 @@ from jaxrl.engine.reporting.report import curve_name
 from jaxrl.pytree import unknown_name
 
 INDEX = ("seed", "iteration", "steps")
-SWEEP = "sweep.csv"
-"""The ranking of a sweep, in its folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +81,7 @@ def load_run(directory: str | os.PathLike[str]) -> SavedRun:
 def load_runs(directory: str | os.PathLike[str]) -> list[SavedRun]:
     """Read the run in `directory`, or the settings of a sweep as a run each; raises as `load_run`."""
     folder = Path(directory)
-    if (folder / SWEEP).exists() and not (folder / run_folder.SETTINGS).exists():
+    if (folder / run_folder.SWEEP).exists() and not (folder / run_folder.SETTINGS).exists():
         programs = sorted(path.parent for path in folder.glob(f"*/{run_folder.SETTINGS}"))
         return [run for program in programs for run in load_runs(program)]
     settings = run_folder.read_settings(folder)

@@ -1,6 +1,5 @@
 """Many settings of an algorithm at once, each with many seeds: those that differ in numbers alone are one program."""
 
-import csv
 import dataclasses
 import os
 import sys
@@ -18,10 +17,9 @@ from jaxrl.engine.evolution import PBT, Search
 from jaxrl.engine.hosts import is_first, on_first
 from jaxrl.engine.options import Options, check_options, options_of
 from jaxrl.engine.population import with_values
-from jaxrl.engine.ranking import Ranked, ranked, table_lines
+from jaxrl.engine.ranking import Ranked, ranked, table_lines, write_ranking
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
-from jaxrl.engine.saved_run import SWEEP
 from jaxrl.engine.search_space import Space, bounds_of, settings_of
 
 
@@ -164,7 +162,7 @@ def train_parts(parts: Sequence[Part], options: Options) -> Sweep:
         runs.append(carry_out(part.algorithms, part.options, is_resumed=False))
     order = sorted(settings)
     found = Sweep(tuple(settings[at] for at in order), tuple(runs), tuple(places[at] for at in order), options.folder)
-    if options.folder is not None and len(order) > 1:
+    if options.folder is not None and len(parts) > 1:
         folder, ranking = options.folder, found.ranking
         on_first(lambda: write_ranking(folder, ranking))
     return found
@@ -177,17 +175,6 @@ def groups_of(algorithms: Sequence[Algorithm[Any]]) -> list[list[int]]:
         leaves, structure = jax.tree.flatten(algorithm)
         groups.setdefault((structure, tuple(map(np.shape, leaves))), []).append(number)
     return list(groups.values())
-
-
-def write_ranking(folder: Path, ranking: Sequence[Ranked]) -> None:
-    """sweep.csv, best first."""
-    names = list(dict.fromkeys(name for row in ranking for name in row.values))
-    with run_folder.writing(folder / SWEEP), (folder / SWEEP).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["rank", "setting", *names, "return", "low", "high", "diverged"])
-        for rank, row in enumerate(ranking, start=1):
-            values = [row.values.get(name, "") for name in names]
-            writer.writerow([rank, row.setting, *values, *row.result, row.diverged])
 
 
 def _folders(

@@ -216,6 +216,12 @@ def test_a_run_without_a_name_gets_one(tmp_path, monkeypatch):
     assert folders == {"a2c-CartPole-v1-20250101-120000", "a2c-CartPole-v1-20250101-120000-2"}
 
 
+def test_what_does_not_fit_is_refused_with_the_numbers_and_leaves_no_folder(capsys, tmp_path):
+    assert main(["train", *TINY, "max_memory=0", "directory=runs/large"]) == 2
+    assert "of state and 0 B to train it, and there is room for 0 B; lower" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 WRONG = [
     (["trian"], "There is no command 'trian'; did you mean 'train'?"),
     (["train", "--fast"], "There is no option '--fast'; see jaxrl train --help."),

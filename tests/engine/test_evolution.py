@@ -160,6 +160,7 @@ def test_a_halved_sweep_goes_on_as_if_it_had_never_stopped(monkeypatch, tmp_path
     resumed = jaxrl.resume(interrupted(tmp_path / "run", 5, **options), progress=False)
     np.testing.assert_array_equal(resumed.returns, whole.runs[0].returns)
     np.testing.assert_array_equal(resumed.metrics["loss"], whole.runs[0].metrics["loss"])
+    assert (tmp_path / "run" / "sweep.csv").read_text().splitlines()[1].startswith("1,1,2.0,")
 
 
 @pytest.mark.parametrize(
