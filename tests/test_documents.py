@@ -1,6 +1,7 @@
 """What the documents say is true: the README's Python runs, its commands are accepted, its links lead somewhere."""
 
 import re
+import shlex
 import warnings
 from pathlib import Path
 
@@ -26,6 +27,11 @@ SMALLER = {
     "seeds=32, ": "seeds=4, eval_episodes=2, progress=False, ",
     '"total_steps": 20_000': '"total_steps": 512',
     "seeds=4, directory": "seeds=2, eval_episodes=2, progress=False, directory",
+    "seeds=16)": "seeds=2, eval_episodes=2, num_reports=2, progress=False)",
+    "num_samples=64": "num_samples=3",
+    "seeds=4)  # of the study": "seeds=2, eval_episodes=2, num_reports=2, progress=False)",
+    "range(4)": "range(2)",
+    "range(16)": "range(2)",
     "check_env(env)": "check_env(env, num_steps=300)",
 }
 
@@ -58,13 +64,13 @@ def test_the_environment_of_the_readme_takes_twenty_lines():
 
 
 def commands():
-    found = re.findall(r"^jaxrl train.*$", README, flags=re.MULTILINE)
+    found = re.findall(r"^jaxrl train.*$", README.replace("\\\n", ""), flags=re.MULTILINE)
     return [line.partition("  #")[0].strip() for line in found]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_the_commands_of_the_readme_are_accepted(command, capsys):
-    words = command.split()[1:]
+    words = shlex.split(command)[1:]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         assert main(words if {"--help", "--settings"} & set(words) else [*words, "--settings"]) == 0

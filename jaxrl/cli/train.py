@@ -11,7 +11,7 @@ import yaml
 
 from jaxrl.algorithm import Algorithm
 from jaxrl.cli.composition import Choice, compose_runs
-from jaxrl.cli.distributed import names_launcher
+from jaxrl.cli.distributed import is_for_hydra, names_launcher
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.cli.help import train_help
 from jaxrl.engine.cores import use_all_cores
@@ -31,9 +31,11 @@ def train(arguments: Sequence[str]) -> int:
     if unknown:
         raise UsageError(f"There is no option '{min(unknown)}'; see jaxrl train --help.")
     if names_launcher(words):
-        from jaxrl.cli.launch import launch
+        if not flags & {"-h", "--help", "--settings"}:
+            from jaxrl.cli.launch import launch
 
-        return launch(words)
+            return launch(words)
+        words = [word for word in words if not is_for_hydra(word)]
     use_all_cores()
     choices = compose_runs(words)
     if flags & {"-h", "--help"}:
