@@ -13,5 +13,5 @@ def as_usage_error() -> Iterator[None]:
     """Around code that checks what a person gave: what it raises becomes a `UsageError` with the same sentence."""
     try:
         yield
-    except (TypeError, ValueError, NotImplementedError, LookupError, OSError, RuntimeError, ImportError) as error:
+    except (TypeError, ValueError, LookupError, OSError, RuntimeError, ImportError) as error:
         raise UsageError(" ".join(str(error).split())) from error

@@ -15,7 +15,7 @@ jaxrl: reinforcement learning in JAX.
   jaxrl train                            train PPO on CartPole-v1 over 16 seeds
   jaxrl train env=Acrobot-v1 seeds=4     another environment, fewer seeds
   jaxrl train algorithm=a2c algorithm.learning_rate=1e-3
-  jaxrl train -m algorithm=ppo,a2c       several runs, one after another
+  jaxrl train algorithm.learning_rate=1e-4,1e-3   a sweep: one program, a ranked table
   jaxrl resume RUN                       go on with a run that was stopped
   jaxrl evaluate RUN                     play with the policies of a run folder
   jaxrl export RUN                       write a policy for use without jaxrl

@@ -146,6 +146,8 @@ def _check_values(algorithm: Any, options: Options) -> None:
     _check_number("target_return", options.target_return, "a return", -np.inf)
     _check_number("max_memory", options.max_memory, "a number of GiB of at least 0", 0)
     _check_number("checkpoint_every", options.checkpoint_every, "a number of seconds of at least 0", 0)
+    if options.search is not None and options.target_return is not None:
+        raise ValueError("A search decides itself who goes on; use target_return=None beside it.")
     if options.search is not None and jax.process_count() > 1:
         raise ValueError(
             f"A search changes the population of one process, and {jax.process_count()} train together; use "

@@ -16,7 +16,7 @@ from jaxrl.engine.programs import Programs, compile_training, state_shape
 from jaxrl.memory import free_bytes, held_bytes, size, tree_bytes
 
 CPU_LANES = 8
-"""Agents that a CPU core trains side by side: more of them do not fit its cache (benchmarks/vectorization.py)."""
+"""Agents that a CPU device trains side by side: a few, so that what they work on stays small."""
 SHARE = 0.9
 """Of the memory that is free, what a run takes where nothing else is said."""
 

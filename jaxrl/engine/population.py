@@ -115,7 +115,7 @@ def differences(settings: Sequence[Algorithm[Any]]) -> list[dict[str, Any]]:
         for place, (name, differs) in enumerate(zip(leaf_names(settings[0]), _differing(settings), strict=True))
         if differs
     ]
-    return [{name: plain(jax.tree.leaves(setting)[place]) for place, name in marked} for setting in settings]
+    return [{name: plain(leaves[place]) for place, name in marked} for leaves in map(jax.tree.leaves, settings)]
 
 
 def described(settings: Sequence[Algorithm[Any]]) -> dict[str, Any]:

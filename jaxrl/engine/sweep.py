@@ -143,6 +143,11 @@ def parts_of(
     parts = []
     for group, folder in zip(groups, _folders(options, settings, groups), strict=True):
         chosen = dataclasses.replace(options, directory=folder)
+        if options.search is not None and len(group) == 1:
+            raise ValueError(
+                "A search chooses among settings that differ in numbers, and one of the programs has a single setting; "
+                "give it more of them, or use search=None."
+            )
         check_options(algorithms[group[0]], chosen)
         parts.append(Part(tuple(algorithms[at] for at in group), {at: dict(settings[at]) for at in group}, chosen))
     return parts

@@ -176,3 +176,15 @@ def test_a_halved_sweep_goes_on_as_if_it_had_never_stopped(monkeypatch, tmp_path
 def test_a_search_that_makes_no_sense_is_refused_in_a_sentence(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize(
+    ("rates", "options", "sentence"),
+    [
+        ([0.5], {}, "A search chooses among settings that differ in numbers, and one of the programs has a single"),
+        ([0.5, 1.0], {"target_return": 3.0}, "A search decides itself who goes on; use target_return=None beside it"),
+    ],
+)
+def test_a_search_that_has_nothing_to_choose_is_refused_in_a_sentence(rates, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        jaxrl.sweep(DRIFT, {"rate": rates}, search=PBT(), **OPTIONS | options)
