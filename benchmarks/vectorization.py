@@ -21,7 +21,7 @@ import peer
 import report
 from purejaxrl_style import Settings
 
-ROWS = {1: 500_000, 16: 153_600, 256: 25_600, 2_048: 5_120}
+ROWS = {1: 500_000, 16: 102_400, 256: 15_360, 2_048: 2_560}
 """Seeds -> steps of each: PPO's 4 environments x 128 steps make an update."""
 SIDES = ("jaxrl", "jaxrl on one device", "jaxrl, jit(vmap(train))", "PureJaxRL style", "Rejax")
 POPULATIONS = {"10,000 PPO agents": ("PPO", 10_000, 1_536), "1,024 DQN agents": ("DQN", 1_024, 1_500)}
@@ -142,6 +142,16 @@ def measured(side: str, seeds: int, steps: int, repeats: int) -> dict[str, Any]:
     return in_a_process(side, str(seeds), str(steps), str(repeats))
 
 
+def scaling(rows: dict[str, Any]) -> str:
+    """The table of what a second device adds: the same agents over all devices and on one."""
+    lines = []
+    for seeds, sides in rows.items():
+        spread, alone = (sides.get(side, {}).get("wall") for side in ("jaxrl", "jaxrl on one device"))
+        if spread and alone:
+            lines.append([seeds, f"{statistics.median(alone) / statistics.median(spread):.2f}"])
+    return report.table(["seeds", "rate of all devices / rate of one"], lines)
+
+
 def markdown(data: dict[str, Any]) -> str:
     """The tables of results/vectorization.md."""
     lines, missing = [], []
@@ -163,7 +173,7 @@ def markdown(data: dict[str, Any]) -> str:
         if "missing" not in found
     ]
     header = ["population", "states", "planned", "peak", "swapped", "peak / planned", "chunks", "training"]
-    tables += ["\n## Memory\n", report.table(header, sizes)]
+    tables += ["\n## Devices\n", scaling(data["rows"]), "\n## Memory\n", report.table(header, sizes)]
     facts = report.facts({"all": data["circumstances"]})
     return "\n".join([HEAD, *tables, "", *missing, facts])
 

@@ -22,6 +22,8 @@ from jaxrl.pytree import unknown_name
 from jaxrl.settings import TARGET, import_class
 
 CONFIGS = "jaxrl.configs"
+INSIDE = ("algorithm.", "env.")
+"""What their own constructors check."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +36,17 @@ class Choice:
     """The name of its file, such as `ppo`."""
     varied: dict[str, Any]
     """What sets it apart from the others of the same command, such as `algorithm.learning_rate`: 0.001."""
+    space: dict[str, Any]
+    """Of which numbers it is one choice: name -> a list or a distribution."""
 
 
 def algorithm_names() -> list[str]:
     """The algorithms that have a file in configs/algorithm."""
-    folder = resources.files(CONFIGS) / "algorithm"
+    return _file_names("algorithm")
+
+
+def _file_names(group: str) -> list[str]:
+    folder = resources.files(CONFIGS) / group
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
@@ -59,7 +67,7 @@ def compose_runs(words: Sequence[str]) -> list[Choice]:
         group, _, option = f"env/{name}".rpartition("/")
         ConfigStore.instance().store(group=group, name=option, node={"name": name})
     # Numbers of an algorithm or environment are put in afterwards: Hydra takes its time for each composition.
-    inner = [override for override in parsed if override.is_sweep_override() and "." in _key(override)]
+    inner = [override for override in parsed if override.is_sweep_override() and _key(override).startswith(INSIDE)]
     outer = [override for override in parsed if override not in inner]
     alternatives = [_alternatives(override) for override in outer]
     varied = [len(words) > 1 for words in alternatives]
@@ -68,7 +76,8 @@ def compose_runs(words: Sequence[str]) -> list[Choice]:
         for combination in itertools.product(*alternatives):
             apart = dict(word.split("=", 1) for word in itertools.compress(combination, varied))
             composed = _composed(list(combination), [_key(override) for override in inner], apart)
-            found += [_with_numbers(composed, values) for values in _numbers(inner, composed.settings)]
+            space = _space(inner)
+            found += [_with_numbers(composed, values, space) for values in _numbers(space, composed.settings)]
     return found
 
 
@@ -76,12 +85,8 @@ def _key(override: Override) -> str:
     return str(override.get_key_element().lstrip("+"))
 
 
-def _numbers(overrides: Sequence[Override], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The combinations of what many-valued overrides stand for: name -> value."""
-    if not overrides:
-        if settings["num_samples"] is not None:
-            raise UsageError("num_samples is for settings that are given as interval(low,high), and there is none.")
-        return [{}]
+def _space(overrides: Sequence[Override]) -> dict[str, Any]:
+    """What many-valued overrides stand for: name -> a list or a distribution."""
     space: dict[str, Any] = {}
     for override in overrides:
         value = override.value()
@@ -93,12 +98,21 @@ def _numbers(overrides: Sequence[Override], settings: Mapping[str, Any]) -> list
                 space[_key(override)] = shape(float(value.start), float(value.end))
         else:
             space[_key(override)] = [_parsed(word).value() for word in _alternatives(override)]
+    return space
+
+
+def _numbers(space: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The combinations that are tried: name -> value."""
+    if not space:
+        if settings["num_samples"] is not None:
+            raise UsageError("num_samples is for settings that are given as interval(low,high), and there is none.")
+        return [{}]
     with as_usage_error():
         count, seed = settings["num_samples"], settings["seed"]
         return settings_of(space, count, seed if isinstance(seed, int) and seed >= 0 else 0)
 
 
-def _with_numbers(choice: Choice, values: dict[str, Any]) -> Choice:
+def _with_numbers(choice: Choice, values: dict[str, Any], space: dict[str, Any]) -> Choice:
     if not values:
         return choice
     settings = copy.deepcopy(choice.settings)
@@ -108,7 +122,7 @@ def _with_numbers(choice: Choice, values: dict[str, Any]) -> Choice:
         for part in path:
             place = place.setdefault(part, {})
         place[last] = value
-    return dataclasses.replace(choice, settings=settings, varied=choice.varied | values)
+    return dataclasses.replace(choice, settings=settings, varied=choice.varied | values, space=space)
 
 
 def _parsed(word: str) -> Override:
@@ -137,15 +151,13 @@ def _alternatives(override: Override) -> list[str]:
 
 
 def _composed(words: list[str], other_names: Sequence[str], varied: dict[str, Any]) -> Choice:
-    choices = {"algorithm": algorithm_names(), "env": names()}
+    choices = {"algorithm": algorithm_names(), "env": names(), "search": ["null", *_file_names("search")]}
     chosen = {"algorithm": "ppo"}
     for word in words:
         name, _, value = word.partition("=")
         if name in choices:
             if value not in choices[name]:
-                raise UsageError(
-                    _unknown(f"There is no {'environment' if name == 'env' else name}", value, choices[name])
-                )
+                raise UsageError(_unknown(name, value, choices[name]))
             chosen[name] = value
     try:
         known = OmegaConf.to_container(compose("train", [word for word in words if word.partition("=")[0] in choices]))
@@ -155,21 +167,31 @@ def _composed(words: list[str], other_names: Sequence[str], varied: dict[str, An
         settings: Any = OmegaConf.to_container(compose("train", forced), resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(f"{str(error).strip().splitlines()[0].rstrip('.')}.") from None
-    return Choice(settings, chosen["algorithm"], varied)
+    if isinstance(settings["search"], dict) and TARGET not in settings["search"]:
+        first = min(settings["search"])
+        raise UsageError(f"'search.{first}' is a setting of a search; name one before it: {_searches()}.")
+    return Choice(settings, chosen["algorithm"], varied, {})
 
 
 def _check_names(words: Sequence[str], known: Any) -> None:
-    """Refuse a name outside of algorithm. and env. that train.yaml does not have; those check their own."""
+    """Refuse a name that train.yaml does not have, other than inside of what checks its own."""
     fields = [field.name for field in dataclasses.fields(import_class(known["algorithm"][TARGET]))]
     for word in words:
         name = word.partition("=")[0]
-        if name in known or name.startswith(("algorithm.", "env.")):
+        if name in known or name.startswith((*INSIDE, "search.")):
             continue
         if name in fields:
             raise UsageError(f"There is no setting '{name}'; did you mean 'algorithm.{name}'?")
         raise UsageError(unknown_name("There is no setting", name, list(known)))
 
 
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    sentence = unknown_name(what, name, known)
-    return sentence if "did you mean" in sentence else f"{what} '{name}'; see jaxrl list."
+def _unknown(name: str, value: str, known: Sequence[str]) -> str:
+    what = f"There is no {'environment' if name == 'env' else name}"
+    sentence = unknown_name(what, value, known)
+    if name == "search":
+        return f"{what} '{value}'; use {_searches()}."
+    return sentence if "did you mean" in sentence else f"{what} '{value}'; see jaxrl list."
+
+
+def _searches() -> str:
+    return " or ".join(f"search={name}" for name in _file_names("search"))

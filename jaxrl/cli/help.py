@@ -20,6 +20,7 @@ jaxrl train [name=value ...]
   jaxrl train algorithm.total_steps=1e6 directory=runs/long
   jaxrl train algorithm.learning_rate=1e-4,3e-4,1e-3 seeds=64           a sweep: one program, a ranked table
   jaxrl train algorithm.learning_rate='tag(log,interval(1e-5,1e-2))' num_samples=256
+  jaxrl train algorithm.learning_rate='tag(log,interval(1e-6,1e-3))' num_samples=32 search=pbt
   jaxrl train algorithm=ppo,a2c env=CartPole-v1,Acrobot-v1               four programs, one after another
 
 Comma-separated values are tried each with each. Those that differ in numbers alone train as one program.
@@ -58,6 +59,7 @@ RUN_SETTINGS = {
     "profile": "trace a stretch of training into profile/",
     "checkpoint_every": "seconds between two checkpoints at the least; null: none",
     "keep_checkpoints": "how many of the newest are kept",
+    "search": "change the settings of a sweep while it trains: pbt or halving",
     "checkpoint_replay": "false: small checkpoints without replays, from which a run goes on approximately",
 }
 
@@ -65,13 +67,30 @@ RUN_SETTINGS = {
 def train_help(choice: Choice) -> str:
     """The page for the algorithm and the environment of `choice`."""
     settings = dict(choice.settings)
-    chosen, env = dict(settings.pop("algorithm")), dict(settings.pop("env"))
-    cls = import_class(chosen.pop(TARGET))
+    algorithm, env, search = settings.pop("algorithm"), dict(settings.pop("env")), settings["search"]
     values = {"algorithm": choice.algorithm, "env": env.pop("name"), **settings}
     values |= {f"env.{name}": value for name, value in env.items()}
-    lines = [EXAMPLES, "A run:", *_rows(values, RUN_SETTINGS)]
-    lines += ["", f"{cls.__name__} on {values['env']}:", *_rows(_defaults(cls) | _prefixed(chosen), _meanings(cls))]
+    lines = [EXAMPLES, "A run:"]
+    if search is not None:
+        values["search"] = import_class(search[TARGET]).__name__
+    lines += _rows(values, RUN_SETTINGS)
+    if search is not None:
+        lines += ["", f"{values['search']}:", *_fields("search", search)]
+    lines += ["", f"{import_class(algorithm[TARGET]).__name__} on {values['env']}:", *_fields("algorithm", algorithm)]
     return "\n".join(lines) + "\n"
+
+
+def _fields(name: str, settings: dict[str, Any]) -> Iterator[str]:
+    """The lines of what has a class of its own."""
+    cls = import_class(settings[TARGET])
+    fields = [field for field in dataclasses.fields(cls) if field.init and field.name not in ("env", "axis", "bounds")]
+    values = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING} | settings
+    meanings = _meanings(cls)
+    own = [field for field in values if field != TARGET]
+    return _rows(
+        {f"{name}.{field}": values[field] for field in own},
+        {f"{name}.{field}": meanings.get(field, "") for field in own},
+    )
 
 
 def _rows(values: dict[str, Any], meanings: dict[str, str]) -> Iterator[str]:
@@ -79,15 +98,6 @@ def _rows(values: dict[str, Any], meanings: dict[str, str]) -> Iterator[str]:
         shown = "null" if value is None else str(value).lower() if isinstance(value, bool) else f"{value}"
         shown = shown.replace("(", "[").replace(")", "]").replace(" ", "").replace(",]", "]")
         yield f"  {f'{name}={shown}':<46} {meanings.get(name, '')}".rstrip()
-
-
-def _prefixed(settings: dict[str, Any]) -> dict[str, Any]:
-    return {f"algorithm.{name}": value for name, value in settings.items()}
-
-
-def _defaults(cls: type[Any]) -> dict[str, Any]:
-    fields = [field for field in dataclasses.fields(cls) if field.init and field.name not in ("env", "axis")]
-    return _prefixed({field.name: field.default for field in fields if field.default is not dataclasses.MISSING})
 
 
 def _meanings(cls: type[Any]) -> dict[str, str]:
@@ -100,5 +110,5 @@ def _meanings(cls: type[Any]) -> dict[str, str]:
             if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
                 continue
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                meanings[f"algorithm.{statement.target.id}"] = str(after.value.value).strip().splitlines()[0]
+                meanings[statement.target.id] = str(after.value.value).strip().splitlines()[0]
     return meanings

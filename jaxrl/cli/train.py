@@ -18,9 +18,10 @@ from jaxrl.engine.cores import use_all_cores
 from jaxrl.engine.hosts import on_first
 from jaxrl.engine.options import Options
 from jaxrl.engine.plan import DoesNotFit
-from jaxrl.engine.sweep import parts_of, train_parts
+from jaxrl.engine.search_space import bounds_of
+from jaxrl.engine.sweep import parts_of, train_parts, with_bounds
 from jaxrl.envs.registry import make
-from jaxrl.settings import TARGET, build, import_class
+from jaxrl.settings import TARGET, build, build_object, import_class
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -53,13 +54,15 @@ def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) 
     parent = on_first(lambda: directory_of(choices[0]))
     groups: dict[str, list[int]] = {}  # options such as seeds are those of a whole sweep
     for number, choice in enumerate(choices):
-        groups.setdefault(repr(_options(choice, None)), []).append(number)
+        with as_usage_error():
+            groups.setdefault(repr(_options(choice, None)), []).append(number)
     sweeps = []
     with as_usage_error():
         for group in groups.values():
             first = choices[group[0]]
-            apart = [f"{name}={value}" for name, value in first.varied.items() if name in first.settings]
+            apart = [f"{name}={value}" for name, value in first.varied.items() if _is_option(name)]
             options = _options(first, parent / ",".join(apart) if apart and len(groups) > 1 else parent)
+            options = _with_bounds(options, [choices[at] for at in group], algorithms[group[0]])
             parts = parts_of([algorithms[at] for at in group], [choices[at].varied for at in group], options)
             sweeps.append((parts, options))
     status = 0
@@ -79,7 +82,23 @@ def _train_all(choices: Sequence[Choice], algorithms: Sequence[Algorithm[Any]]) 
 def _options(choice: Choice, directory: Path | None) -> Options:
     names = {field.name for field in dataclasses.fields(Options)}
     given = {name: value for name, value in choice.settings.items() if name in names}
-    return Options(**given | {"directory": directory})
+    search = build_object(given["search"])
+    return Options(**given | {"directory": directory, "search": search})
+
+
+def _is_option(name: str) -> bool:
+    return name.partition(".")[0] not in ("algorithm", "env")
+
+
+def _with_bounds(options: Options, choices: Sequence[Choice], algorithm: Algorithm[Any]) -> Options:
+    """A search keeps the numbers of the algorithm within what the command line tries."""
+    inside = "algorithm."
+    space = {name.removeprefix(inside): tried for name, tried in choices[0].space.items() if name.startswith(inside)}
+    settings = [
+        {name.removeprefix(inside): value for name, value in choice.varied.items() if name.startswith(inside)}
+        for choice in choices
+    ]
+    return dataclasses.replace(options, search=with_bounds(options.search, bounds_of(space, settings), algorithm))
 
 
 def algorithm_of(choice: Choice) -> Algorithm[Any]:

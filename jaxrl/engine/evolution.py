@@ -26,7 +26,10 @@ class PBT:
     fraction: float = 0.25
     """Of the population, how many are replaced, and by how many."""
     factors: tuple[float, float] = (0.8, 1.25)
-    """A copied setting is multiplied by one of them, and kept between the least and the largest value of the sweep."""
+    """A copied setting is multiplied by one of them.
+
+    It stays between the least and the largest value of the sweep.
+    """
     bounds: Any = ()
     """Setting -> (least, largest) value, held as sorted pairs; `sweep` fills it in."""
 

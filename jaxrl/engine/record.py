@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.analysis.statistics import Interval, bootstrap_interval
 from jaxrl.engine.evaluate import Episodes
+from jaxrl.engine.evolution import PBT
 from jaxrl.engine.host_loop import Chunk
 from jaxrl.engine.population import Population, differences
 from jaxrl.engine.ranking import Ranked, ranked, table_lines
@@ -181,7 +182,10 @@ def _evaluation_lines(run: Run) -> list[str]:
 
 def _ranking_lines(run: Run) -> list[str]:
     assert run.evaluation is not None
-    return [*table_lines(run.ranking), *incomplete(np.asarray(run.evaluation.completed))]
+    lines = [*table_lines(run.ranking), *incomplete(np.asarray(run.evaluation.completed))]
+    if isinstance(run.population.search, PBT):
+        lines.append("        These are the settings that agents began with; metrics.csv has those they came to.")
+    return lines
 
 
 def return_with_interval(result: Interval, num_seeds: int, num_episodes: int) -> str:

@@ -16,11 +16,12 @@ from jaxrl.engine import run_folder
 from jaxrl.engine.evolution import PBT, Search
 from jaxrl.engine.hosts import is_first, on_first
 from jaxrl.engine.options import Options, check_options, options_of
-from jaxrl.engine.population import with_values
+from jaxrl.engine.population import leaf_names, with_values
 from jaxrl.engine.ranking import Ranked, ranked, table_lines, write_ranking
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
 from jaxrl.engine.search_space import Space, bounds_of, settings_of
+from jaxrl.pytree import unknown_name
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -119,10 +120,25 @@ def sweep(
     chosen = options_of(directory=directory, search=search, **options)
     key_data = np.asarray(jax.random.key_data(chosen.key)).ravel().tolist()
     settings = settings_of(space, num_samples, key_data)
-    if isinstance(chosen.search, PBT):
-        bounds = chosen.search.bounds or bounds_of(space, settings)
-        chosen = dataclasses.replace(chosen, search=dataclasses.replace(chosen.search, bounds=bounds))
+    chosen = dataclasses.replace(chosen, search=with_bounds(chosen.search, bounds_of(space, settings), algorithm))
     return train_parts(parts_of([with_values(algorithm, values) for values in settings], settings, chosen), chosen)
+
+
+def with_bounds(search: Any, bounds: Mapping[str, tuple[float, float]], algorithm: Algorithm[Any]) -> Any:
+    """`search`, and where it is `PBT` without bounds of its own, those of the numbers that `algorithm` can vary.
+
+    Raises ValueError with one sentence where its own name what is no such number.
+    """
+    if not isinstance(search, PBT):
+        return search
+    known = leaf_names(algorithm)
+    for name in dict(search.bounds):
+        if name not in known:
+            raise ValueError(
+                unknown_name(f"PBT.bounds names what {type(algorithm).__name__} cannot vary,", name, known)
+            )
+    found = search.bounds or {name: ends for name, ends in bounds.items() if name in known}
+    return dataclasses.replace(search, bounds=found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +162,7 @@ def parts_of(
         if options.search is not None and len(group) == 1:
             raise ValueError(
                 "A search chooses among settings that differ in numbers, and one of the programs has a single setting; "
-                "give it more of them, or use search=None."
+                "give it more of them, or leave search out."
             )
         check_options(algorithms[group[0]], chosen)
         parts.append(Part(tuple(algorithms[at] for at in group), {at: dict(settings[at]) for at in group}, chosen))

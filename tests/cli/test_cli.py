@@ -9,6 +9,7 @@ import jaxrl
 from jaxrl.cli.composition import algorithm_names, compose_runs, tuned_environments
 from jaxrl.cli.main import main
 from jaxrl.cli.train import algorithm_of
+from jaxrl.engine.saved_run import load_runs
 
 TINY = [
     "algorithm=a2c",
@@ -208,6 +209,21 @@ def test_intervals_are_drawn():
     assert float(algorithm_of(choices[3]).learning_rate) == pytest.approx(rates[3])
 
 
+def test_a_search_changes_the_settings_of_a_sweep_within_its_bounds(capsys, tmp_path):
+    words = ["algorithm.learning_rate=tag(log,interval(1e-4,1e-3))", "num_samples=4", "seeds=1", "num_reports=4"]
+    search = ["search=pbt", "search.every=1,2", "search.fraction=0.5", "search.factors=[0.1,10]"]
+    assert main(["train", *TINY, *words, *search, "progress=false", "directory=runs"]) == 0, capsys.readouterr().err
+    for every in (1, 2):
+        runs = load_runs(tmp_path / "runs" / f"search.every={every}")
+        rates = np.concatenate([run.metrics["learning_rate"] for run in runs])
+        changed = [not np.array_equal(rates[:, report], rates[:, report - 1]) for report in range(1, 4)]
+        assert changed.index(True) + 1 == every
+        np.testing.assert_allclose([rates.min(), rates.max()], [1e-4, 1e-3], rtol=1e-6)  # the interval's ends
+    assert (
+        "These are the settings that agents began with; metrics.csv has those they came to." in capsys.readouterr().out
+    )
+
+
 def test_a_run_without_a_name_gets_one(tmp_path, monkeypatch):
     monkeypatch.setattr("jaxrl.cli.train.time.strftime", lambda _: "20250101-120000")
     for _ in range(2):
@@ -222,6 +238,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers_and_leaves_no_folder(caps
     assert not (tmp_path / "runs").exists()
 
 
+RATES = ["algorithm.learning_rate=1e-3,1e-2"]
 WRONG = [
     (["trian"], "There is no command 'trian'; did you mean 'train'?"),
     (["train", "--fast"], "There is no option '--fast'; see jaxrl train --help."),
@@ -234,6 +251,11 @@ WRONG = [
     ),
     (["train", "algorithm.discount=interval(0,1)"], "algorithm.discount is drawn from a distribution, which needs"),
     (["train", "algorithm.learning_rat=1e-3,1e-2"], "PPO has no setting 'learning_rat'; did you mean 'learning_rate'?"),
+    (["train", "search=ptb"], "There is no search 'ptb'; use search=halving or search=pbt."),
+    (["train", "search.every=2"], "'search.every' is a setting of a search; name one before it: search=halving or"),
+    (["train", "search=pbt"], "A search chooses among settings that differ in numbers, and one of the programs has a"),
+    (["train", "search=pbt", "search.evry=2", *RATES], "PBT has no setting 'evry'; did you mean 'every'?"),
+    (["train", "search=pbt", "search.every=0", *RATES], "PBT.every must be a whole number of at least 1, got 0."),
     (["train", "seeds=interval(0,1)"], "'seeds=interval(0,1)' cannot be spread over runs ("),
     (["train", "algorithm=poo"], "There is no algorithm 'poo'; did you mean 'ppo'?"),
     (["train", "algorithm=xyz"], "There is no algorithm 'xyz'; see jaxrl list."),

@@ -182,9 +182,14 @@ def test_a_search_that_makes_no_sense_is_refused_in_a_sentence(make, sentence):
     ("rates", "options", "sentence"),
     [
         ([0.5], {}, "A search chooses among settings that differ in numbers, and one of the programs has a single"),
+        (
+            [0.5, 1.0],
+            {"search": PBT(bounds={"rat": (0.0, 1.0)})},
+            "PBT.bounds names what Drift cannot vary, 'rat'; did you mean 'rate'?",
+        ),
         ([0.5, 1.0], {"target_return": 3.0}, "A search decides itself who goes on; use target_return=None beside it"),
     ],
 )
 def test_a_search_that_has_nothing_to_choose_is_refused_in_a_sentence(rates, options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        jaxrl.sweep(DRIFT, {"rate": rates}, search=PBT(), **OPTIONS | options)
+        jaxrl.sweep(DRIFT, {"rate": rates}, **OPTIONS | {"search": PBT()} | options)
