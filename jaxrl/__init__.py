@@ -38,6 +38,7 @@ from jaxrl.engine.evolution import SuccessiveHalving as SuccessiveHalving
 from jaxrl.engine.play import play as play
 from jaxrl.engine.recording import record as record
 from jaxrl.engine.resume import resume as resume
+from jaxrl.engine.resume import resume_sweep as resume_sweep
 from jaxrl.engine.run import Run as Run
 from jaxrl.engine.run import load_policy as load_policy
 from jaxrl.engine.run import run as run

@@ -1,4 +1,4 @@
-"""JAX for the tests: the CPU as four virtual devices, silent broadcasting refused, programs kept between runs."""
+"""JAX for the tests: the CPU as eight virtual devices, silent broadcasting refused, programs kept between runs."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Nearly every program runs for a moment, so that compiling is what takes time; for the others there is long_runs.py.
 os.environ["XLA_FLAGS"] = " ".join(
     [
-        "--xla_force_host_platform_device_count=4",
+        "--xla_force_host_platform_device_count=8",
         "--xla_backend_optimization_level=0",
         "--xla_llvm_disable_expensive_passes=true",
         "--xla_cpu_use_fusion_emitters=false",

@@ -1,21 +1,28 @@
 """`jaxrl resume RUN`: go on with a run that was stopped."""
 
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from jaxrl.cli.errors import UsageError, as_usage_error
+from jaxrl.engine import run_folder
 from jaxrl.engine.cores import use_all_cores
+from jaxrl.engine.hosts import on_first
 from jaxrl.engine.plan import DoesNotFit
-from jaxrl.engine.resume import to_resume
+from jaxrl.engine.ranking import table_lines
+from jaxrl.engine.resume import sweep_to_resume, to_resume
 from jaxrl.engine.run import carry_out
+from jaxrl.engine.sweep_folder import one_of_many, rank
 from jaxrl.pytree import unknown_name
 
 HELP = """\
 jaxrl resume RUN [devices=NUMBER] [exact=true] [distributed=true]
 
-Goes on with the run folder RUN from its newest whole checkpoint, bit for bit as if it had never stopped.
+Goes on with the run folder RUN from its newest whole checkpoint, bit for bit as if it had never stopped; with the
+folder of a sweep of several programs, goes on with each that has not come to its end.
 
   devices=2         spread the seeds over another number of devices from here on; results then agree up to rounding
   exact=false       go on with other versions, or on another kind of device, too
@@ -46,11 +53,18 @@ def resume(arguments: Sequence[str]) -> int:
             raise UsageError(f"{name} must be a number, true or false, got '{value}'.") from None
     if not isinstance(settings.get("exact", True), bool):
         raise UsageError(f"exact must be true or false, got '{settings['exact']}'.")
+    is_sweep = on_first((Path(folder) / run_folder.PROGRAMS).exists)
     with as_usage_error():
-        settings_of_run, options = to_resume(folder, **settings)
+        left = sweep_to_resume(Path(folder), **settings) if is_sweep else [to_resume(folder, **settings)]
+    status = 0
     try:
-        run = carry_out(settings_of_run, options, is_resumed=True)
+        with one_of_many(Path(folder)) if is_sweep else contextlib.nullcontext():
+            for settings_of_run, options in left:
+                run = carry_out(settings_of_run, options, is_resumed=True)
+                print(run, flush=True)
+                status |= len(run.diverged) == len(run.population)
+        if is_sweep:
+            print("\n".join(table_lines(on_first(lambda: rank(Path(folder))))))
     except (OSError, DoesNotFit) as error:
         raise UsageError(" ".join(str(error).split())) from error
-    print(run, flush=True)
-    return int(len(run.diverged) == len(run.population))
+    return int(status)

@@ -8,8 +8,9 @@ import jax
 def use_all_cores() -> None:
     """Let JAX see a device for each core of the CPU that this process may use, unless the user has said how many.
 
-    It must come before anything else has asked JAX for a device; after that it does nothing. Nor does it where several
-    processes train together: each has one device then, as collectives between processes want it on CPUs.
+    It must come before anything else has asked JAX for a device, as importing gymnax does; RuntimeError with one
+    sentence where it comes too late. It does nothing where several processes train together: each has one device then,
+    as collectives between processes want it on CPUs.
     """
     if jax.distributed.is_initialized():
         return
@@ -19,4 +20,9 @@ def use_all_cores() -> None:
     try:
         jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError:  # the devices exist already
-        return
+        if jax.default_backend() == "cpu" and jax.local_device_count() < cores:
+            raise RuntimeError(
+                "use_all_cores must come before anything asks JAX for a device, and JAX has "
+                f"{jax.local_device_count()} already for {cores} cores; call it right after importing jaxrl, or set "
+                f"JAX_NUM_CPU_DEVICES={cores} before Python starts."
+            ) from None

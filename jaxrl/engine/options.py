@@ -153,10 +153,10 @@ def _check_values(algorithm: Any, options: Options) -> None:
             f"A search changes the population of one process, and {jax.process_count()} train together; use "
             "search=None."
         )
-    options.key  # noqa: B018  # making it checks the seed
+    key = options.key  # making it checks the seed
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds)
     if num_columns(mesh) > 1:
-        state_shape(over_data(algorithm), num_columns(mesh))  # refuses sizes that the devices do not divide
+        state_shape(over_data(algorithm), key, num_columns(mesh))  # refuses sizes that the devices do not divide
     check_logs(options.log)
 
 

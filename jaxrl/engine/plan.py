@@ -79,7 +79,7 @@ def make_plan(
     # virtual devices have one memory
     sharing = 1 if mesh is None or jax.default_backend() != "cpu" else len(mesh.local_devices)
     budget = int(max_memory * 2**30 if max_memory is not None else least(SHARE * free_bytes()))
-    each = tree_bytes(state_shape(population.algorithm, num_columns(mesh))) * sharing
+    each = tree_bytes(state_shape(population.algorithm, population.keys[0], num_columns(mesh))) * sharing
     all_lanes = math.ceil(len(population) / rows)
     lanes = even_share(all_lanes, _most_lanes(population, all_lanes))
     if before is not None:

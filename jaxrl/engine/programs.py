@@ -58,7 +58,7 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
     """Compile for chunks of `chunk` agents, whatever their number; nothing is allocated."""
     agents = population.agents(np.zeros(chunk, np.int64))
     keys = _shapes(jax.eval_shape(lambda: population.keys[jnp.zeros(chunk, int)]), mesh, MEMBERS)
-    specs = state_specs(state_shape(population.algorithm, num_columns(mesh)), mesh)
+    specs = state_specs(state_shape(population.algorithm, population.keys[0], num_columns(mesh)), mesh)
 
     def begin(algorithm: Algorithm[Any], key: jax.Array) -> tuple[Any, jax.Array]:
         state, run_key = initial_state(algorithm, key)
@@ -93,7 +93,9 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
     further, seconds_further = compile_ahead(
         going_on, agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1), donate=(2,)
     )
-    state_bytes = tree_bytes(state_shape(population.algorithm, num_columns(mesh))) * chunk // num_rows(mesh)
+    state_bytes = (
+        tree_bytes(state_shape(population.algorithm, population.keys[0], num_columns(mesh))) * chunk // num_rows(mesh)
+    )
     return Programs(first, further, states, program_bytes(further) - state_bytes, seconds_first + seconds_further)
 
 
@@ -135,9 +137,8 @@ def compile_evaluate(
     return compile_ahead(program, agents, keys, states)
 
 
-def state_shape(algorithm: Algorithm[Any], devices_per_agent: int) -> Any:
-    """The shapes of one agent's state on one device."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
+def state_shape(algorithm: Algorithm[Any], key: jax.Array, devices_per_agent: int) -> Any:
+    """The shapes of one agent's state on one device, which may hold keys of the same kind as `key`."""
     if devices_per_agent == 1:
         return jax.eval_shape(algorithm.init, key)
     on_each = jax.vmap(lambda key, _: algorithm.init(key), (None, 0), axis_name=DATA)

@@ -12,8 +12,10 @@ from jaxrl.engine.hosts import on_first
 from jaxrl.engine.load import load_settings
 from jaxrl.engine.made_with import check_same, made_with
 from jaxrl.engine.options import Options, check_resumed
+from jaxrl.engine.ranking import Ranked
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
+from jaxrl.engine.sweep_folder import one_of_many, rank, unfinished
 from jaxrl.settings import build_object
 
 
@@ -43,6 +45,33 @@ def resume(
     return carry_out(settings, options, is_resumed=True)
 
 
+def resume_sweep(
+    directory: str | os.PathLike[str],
+    *,
+    devices: int | Literal["same"] | None = "same",
+    exact: bool = True,
+    progress: bool = True,
+) -> list[Ranked]:
+    """Go on with all programs of the sweep in `directory` that have not come to their end, each as `resume` does.
+
+    Gives the settings of the whole sweep, best mean return first, and writes them to sweep.csv; raises as `resume`.
+    """
+    folder = Path(directory)
+    left = sweep_to_resume(folder, devices=devices, exact=exact, progress=progress)
+    with one_of_many(folder):
+        for settings, options in left:
+            carry_out(settings, options, is_resumed=True)
+    return on_first(lambda: rank(folder))
+
+
+def sweep_to_resume(folder: Path, **chosen: Any) -> list[tuple[tuple[Algorithm[Any], ...], Options]]:
+    """What `resume_sweep` goes on with; raises what it raises before it begins."""
+    left = [to_resume(path, **chosen) for path in on_first(lambda: unfinished(folder))]
+    if not left and on_first((folder / run_folder.SWEEP).exists):
+        raise ValueError(f"The sweep in '{folder}' came to its end; there is nothing to go on with.")
+    return left
+
+
 def to_resume(
     directory: str | os.PathLike[str],
     algorithm: Algorithm[Any] | None = None,
@@ -53,6 +82,8 @@ def to_resume(
 ) -> tuple[tuple[Algorithm[Any], ...], Options]:
     """What `resume` goes on with; raises what it raises before it begins."""
     folder = Path(directory)
+    if on_first((folder / run_folder.PROGRAMS).exists):
+        raise ValueError(f"'{folder}' holds a sweep of several programs; use resume_sweep, or name one of its folders.")
     settings = run_folder.read_settings(folder)
     if on_first((folder / run_folder.SUMMARY).exists):
         raise ValueError(f"The run in '{folder}' came to its end; there is nothing to go on with.")

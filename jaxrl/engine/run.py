@@ -108,8 +108,13 @@ def run(  # noqa: PLR0913  # the options of the one public door, each by name
     return carry_out([algorithm], options, is_resumed=False)
 
 
-def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resumed: bool) -> Run:
-    """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint."""
+def carry_out(
+    settings: Sequence[Algorithm[Any]], options: Options, *, is_resumed: bool, has_folder: bool = False
+) -> Run:
+    """Train, save, evaluate and write down what `options` say, from the beginning or from the newest checkpoint.
+
+    One that begins makes its folder, unless it has been made for it.
+    """
     is_whole = isinstance(options.search, PBT)  # any agent may go on from any other
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds * len(settings), even=is_whole)
     options = options if is_first() else dataclasses.replace(options, progress=False)
@@ -130,7 +135,7 @@ def carry_out(settings: Sequence[Algorithm[Any]], options: Options, *, is_resume
             return _carried_out(work, options, NOTHING_SAVED)[0]
         from jaxrl.engine.results import open_folder, write_results  # files and pictures for those who want them
 
-        if not is_resumed:
+        if not (is_resumed or has_folder):
             on_first(lambda: open_folder(options.directory, settings, options.as_settings()))
         with held_by_all(options.folder):
             here = programs if before == plan.layout else None

@@ -18,8 +18,9 @@ import yaml
 
 SETTINGS, METRICS, EVALUATION = "settings.yaml", "metrics.csv", "evaluation.csv"
 POLICIES, LEARNING_CURVE, SUMMARY = "policies.npz", "learning_curve.png", "summary.txt"
-JSON_LINES, CHECKPOINTS, PROFILE, SWEEP = "metrics.jsonl", "checkpoints", "profile", "sweep.csv"
-FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY, JSON_LINES, CHECKPOINTS)
+JSON_LINES, CHECKPOINTS, PROFILE = "metrics.jsonl", "checkpoints", "profile"
+SWEEP, PROGRAMS = "sweep.csv", "programs.yaml"
+FILES = (SETTINGS, METRICS, EVALUATION, POLICIES, LEARNING_CURVE, SUMMARY, JSON_LINES, CHECKPOINTS, SWEEP, PROGRAMS)
 
 
 def check_new(directory: str | os.PathLike[str]) -> Path:

@@ -155,7 +155,7 @@ def saved_form(population: Population, options: Options, layout: Layout, program
     def chunk() -> Any:
         if programs is not None:
             return programs.states
-        shape = state_shape(population.algorithm, columns)
+        shape = state_shape(population.algorithm, population.keys[0], columns)
         if columns == 1:
             return with_axes(shape, layout.chunk)
         rest = with_axes(dataclasses.replace(shape, learner=None), layout.chunk, columns)

@@ -1,5 +1,6 @@
 """Many settings of an algorithm at once, each with many seeds: those that differ in numbers alone are one program."""
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -17,10 +18,11 @@ from jaxrl.engine.evolution import PBT, Search
 from jaxrl.engine.hosts import is_first, on_first
 from jaxrl.engine.options import Options, check_options, options_of
 from jaxrl.engine.population import leaf_names, with_values
-from jaxrl.engine.ranking import Ranked, ranked, table_lines, write_ranking
+from jaxrl.engine.ranking import Ranked, ranked, table_lines
 from jaxrl.engine.record import Run
 from jaxrl.engine.run import carry_out
 from jaxrl.engine.search_space import Space, bounds_of, settings_of
+from jaxrl.engine.sweep_folder import one_of_many, rank, write_programs
 from jaxrl.pytree import unknown_name
 
 
@@ -115,7 +117,7 @@ def sweep(
 
     Raises:
         TypeError, ValueError, ImportError, OSError: one sentence, before anything is compiled.
-        Interrupted: as `run`; the program at work can be gone on with by `resume`.
+        Interrupted: as `run`; `resume` goes on with a sweep of one program, `resume_sweep` with one of several.
     """
     chosen = options_of(directory=directory, search=search, **options)
     key_data = np.asarray(jax.random.key_data(chosen.key)).ravel().tolist()
@@ -174,19 +176,31 @@ def train_parts(parts: Sequence[Part], options: Options) -> Sweep:
     runs: list[Run] = []
     places: dict[int, tuple[int, int]] = {}
     settings: dict[int, dict[str, Any]] = {}
+    folder = options.folder if len(parts) > 1 else None
+    if folder is not None:
+        on_first(lambda: _open_folders(folder, parts))
     for part in parts:
         if options.progress and len(parts) > 1 and is_first():
             name = "" if part.options.folder is None else part.options.folder.name
             print(f"[{len(runs) + 1}/{len(parts)}] {name}".rstrip(), file=sys.stderr, flush=True)
         places |= {at: (len(runs), place) for place, at in enumerate(part.settings)}
         settings |= part.settings
-        runs.append(carry_out(part.algorithms, part.options, is_resumed=False))
+        with contextlib.nullcontext() if folder is None else one_of_many(folder):
+            runs.append(carry_out(part.algorithms, part.options, is_resumed=False, has_folder=folder is not None))
     order = sorted(settings)
     found = Sweep(tuple(settings[at] for at in order), tuple(runs), tuple(places[at] for at in order), options.folder)
-    if options.folder is not None and len(parts) > 1:
-        folder, ranking = options.folder, found.ranking
-        on_first(lambda: write_ranking(folder, ranking))
+    if folder is not None:
+        on_first(lambda: rank(folder))
     return found
+
+
+def _open_folders(folder: Path, parts: Sequence[Part]) -> None:
+    """All of them before the first program begins, so that `resume_sweep` finds those that are left."""
+    from jaxrl.engine.results import open_folder
+
+    for part in parts:
+        open_folder(part.options.directory, part.algorithms, part.options.as_settings())
+    write_programs(folder, {Path(part.options.directory).name: part.settings for part in parts})
 
 
 def groups_of(algorithms: Sequence[Algorithm[Any]]) -> list[list[int]]:

@@ -50,7 +50,7 @@ def as_wave(population: Population, arrays: dict[str, Any]) -> Wave:
     """The reverse of `Wave.as_arrays`."""
     reports = as_reports(arrays["reports"])
     members = reports[0].members
-    form = jax.tree.structure(_learners(state_shape(population.algorithm, 1)))
+    form = jax.tree.structure(_learners(state_shape(population.algorithm, population.keys[0], 1)))
     learners = jax.tree.unflatten(form, _in_order(arrays["learners"]))
     episodes = Episodes(*_in_order(arrays["episodes"])) if "episodes" in arrays else None
     keys = population.keys_of(members)

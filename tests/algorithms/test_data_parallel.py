@@ -35,8 +35,8 @@ def _short(row: Row) -> Any:
 
 @cache
 def _two_agents(row: Row) -> Any:
-    """States [2, ...], on two devices each."""
-    return jaxrl.run(_short(row), seeds=2, devices=4, devices_per_agent=2, **QUIET).state
+    """States [2, ...], on four devices each."""
+    return jaxrl.run(_short(row), seeds=2, devices=8, devices_per_agent=4, **QUIET).state
 
 
 def _on_devices(leaf: Any) -> list[np.ndarray]:
@@ -46,13 +46,15 @@ def _on_devices(leaf: Any) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("row", PARAMS)
-def test_two_agents_over_two_devices_each(row: Row) -> None:
+def test_two_agents_over_four_devices_each(row: Row) -> None:
     states = _two_agents(row)
     for path, leaf in jax.tree_util.tree_leaves_with_path(states.learner):
-        name, (first, second, third, fourth) = jax.tree_util.keystr(path), _on_devices(leaf)
+        name, replicas = jax.tree_util.keystr(path), _on_devices(leaf)
         assert np.isfinite(leaf).all(), name
-        np.testing.assert_array_equal(first, second, err_msg=f"{name} differs between the devices of agent 0")
-        np.testing.assert_array_equal(third, fourth, err_msg=f"{name} differs between the devices of agent 1")
+        for agent in range(2):
+            first, *others = replicas[4 * agent :][:4]
+            for other in others:
+                np.testing.assert_array_equal(first, other, err_msg=f"{name} differs between agent {agent}'s devices")
     parameters = np.concatenate([np.reshape(leaf, (2, -1)) for leaf in jax.tree.leaves(states.learner.params)], axis=1)
     assert not np.array_equal(*parameters), "both agents are the same"
     worlds = [part for leaf in jax.tree.leaves(states.world.obs) for part in _on_devices(leaf)]
@@ -67,12 +69,12 @@ def test_an_agent_among_others_is_the_one_that_a_users_pmap_trains(row: Row) -> 
         lambda algorithm, key, _: jaxrl.train(algorithm, key, num_reports=1).state.learner,
         axis_name="devices",
         in_axes=(None, None, 0),
-        devices=jax.devices()[:2],
+        devices=jax.devices()[:4],
     )
     for agent, key in enumerate(jax.random.split(jax.random.key(0), 2)):
-        replicas = train(replace(algorithm, axis="devices"), key, jnp.arange(2))
+        replicas = train(replace(algorithm, axis="devices"), key, jnp.arange(4))
         for together, alone in zip(jax.tree.leaves(learners), jax.tree.leaves(replicas), strict=True):
-            np.testing.assert_array_equal(alone[0], alone[1])
+            np.testing.assert_array_equal(alone, np.broadcast_to(alone[0], alone.shape))
             np.testing.assert_allclose(together[agent], alone[0], rtol=1e-3, atol=1e-4)
 
 

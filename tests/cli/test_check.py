@@ -35,7 +35,7 @@ def cut_in_half(path):
 def test_the_installation_is_told_and_tried(capsys):
     assert main(["check"]) == 0
     out = capsys.readouterr().out
-    for word in ("jaxrl ", "jax ", "devices    4 x cpu", "extras", "2 iterations of PPO on CartPole-v1"):
+    for word in ("jaxrl ", "jax ", "devices    8 x cpu", "extras", "2 iterations of PPO on CartPole-v1"):
         assert word in out
     assert out.endswith("No problems found.\n")
 

@@ -186,7 +186,7 @@ def test_numbers_are_one_program_and_what_shapes_it_another(capsys, tmp_path):
     out, err = capsys.readouterr()
     folder = tmp_path / "runs" / "sweep"
     names = ["algorithm.hidden_sizes=[4]", "algorithm.hidden_sizes=[5]"]
-    assert sorted(path.name for path in folder.iterdir()) == [*names, "sweep.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [*names, "programs.yaml", "sweep.csv"]
     assert "[2/2] algorithm.hidden_sizes=[5]" in err
     assert "4 settings in 2 programs" in out
     assert re.search(r"^ +1 +0\.001 +\d+\.\d+ \[", out, re.MULTILINE)
@@ -279,7 +279,7 @@ WRONG = [
     (["train", "seeds=0"], "seeds must be a whole number of at least 1, got 0."),
     (["train", "seeds=many"], "seeds must be a whole number of at least 1, got 'many'."),
     (["train", "seed=1.5"], "seed must be a whole number or a JAX key, got 1.5."),
-    (["train", "devices=99"], "devices=99 was asked for, and JAX sees 4 (cpu)."),
+    (["train", "devices=99"], "devices=99 was asked for, and JAX sees 8 (cpu)."),
     (
         ["train", "devices=3", "devices_per_agent=2"],
         "devices must be a multiple of devices_per_agent, got 3 and 2.",

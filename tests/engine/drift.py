@@ -51,9 +51,17 @@ class Learner:
 
 
 @dataclass
+class World:
+    """What a world may hold and a learner may not: NaN, and a key."""
+
+    nan: jax.Array
+    key: jax.Array
+
+
+@dataclass
 class State:
     learner: Learner
-    world: jax.Array
+    world: World
 
 
 @dataclass
@@ -69,9 +77,7 @@ class Drift:
 
     def init(self, key):
         weight = jax.random.normal(key)
-        return State(
-            Learner(weight, weight, weight), world=jnp.full(3, jnp.nan)
-        )  # a world may hold NaN, a learner may not
+        return State(Learner(weight, weight, weight), World(jnp.full(3, jnp.nan), key))
 
     def step(self, key, state, iteration):
         weight, momentum = state.learner.weight + self.rate, state.learner.momentum

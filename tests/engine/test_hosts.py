@@ -117,7 +117,7 @@ def test_what_the_first_process_refuses_ends_all(tmp_path: Path) -> None:
 
 def test_a_process_without_an_agent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(ValueError, match="take 1 of 4 devices, which only 1 of 2 processes have; train more seeds"):
+    with pytest.raises(ValueError, match="take 1 of 8 devices, which only 1 of 2 processes have; train more seeds"):
         device_mesh(None, None, 1)
 
 

@@ -20,7 +20,7 @@ def test_a_run_says_how_large_its_replays_are(capsys: pytest.CaptureFixture[str]
     dqn = DQN(jaxrl.make("CartPole-v1"), replay_capacity=1_000_000)
     assert replays_in_words(dqn, True) == ", each with a replay of 40.1 MiB"
     with pytest.raises(
-        ValueError, match=r"One agent on each of 4 devices takes 160\.5 MiB of state .* room for 32\.0 MiB"
+        ValueError, match=r"One agent on each of 8 devices takes 321\.0 MiB of state .* room for 32\.0 MiB"
     ):
         jaxrl.run(dqn, seeds=100_000, max_memory=1 / 32)
     assert "for 100,000 seeds, each with a replay of 40.1 MiB ..." in capsys.readouterr().err

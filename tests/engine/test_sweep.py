@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import signal
 
 import jax
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from drift import DRIFT
 
 import jaxrl
+from jaxrl.cli.main import main
 from jaxrl.engine import plan, run
+from jaxrl.engine.interrupts import Interrupted
 from jaxrl.engine.reporting import tables
 from jaxrl.engine.saved_run import labels, load_runs
 from jaxrl.engine.sweep import groups_of
@@ -16,6 +19,8 @@ OPTIONS = {"num_reports": 7, "eval_episodes": 2, "progress": False}
 START = np.asarray(jaxrl.run(DRIFT, seeds=3, **OPTIONS).state.learner.twin)
 """[S]: of each weight, which then grows by `rate` an iteration; an episode's return is 4 times the weight."""
 RATES = [0.25, 1.0, 0.5]
+FILES = ("programs.yaml", "sweep.csv")
+"""Of a sweep of several programs, besides their folders."""
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +91,43 @@ def test_what_shapes_the_program_makes_another(tmp_path):
     iterations = np.array([7, 3, 7, 3])
     rates = np.array([0.5, 0.5, 1.0, 1.0])
     np.testing.assert_allclose(swept.returns, 4 * (START + (rates * iterations)[:, None]), rtol=1e-5)
-    assert {path.name for path in (tmp_path / "both").iterdir()} == {"total_steps=70", "total_steps=30", "sweep.csv"}
+    assert {path.name for path in (tmp_path / "both").iterdir()} == {"total_steps=70", "total_steps=30", *FILES}
     assert len(load_runs(tmp_path / "both")) == 4
     with pytest.raises(ValueError, match=r"the programs of this sweep have \[3, 7\] reports"):
         _ = swept.metrics
+
+
+def test_a_sweep_of_several_programs_goes_on_with_those_that_are_left(tmp_path, monkeypatch):
+    space, options = {"rate": [0.5, 1.0], "total_steps": [70, 30, 50]}, OPTIONS | {"seeds": 3, "checkpoint_every": 0}
+    whole = jaxrl.sweep(DRIFT, space, directory=tmp_path / "whole", **options)
+    append_csv = tables.append_csv
+
+    def stop_in_the_second(path, report):
+        append_csv(path, report)
+        if path.parent.name == "total_steps=30" and report.iteration == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "append_csv", stop_in_the_second)
+        with pytest.raises(Interrupted, match=r"^one program of the sweep has saved where it was; go on with .*/cut`"):
+            jaxrl.sweep(DRIFT, space, directory=tmp_path / "cut", **options)
+    with pytest.raises(ValueError, match="holds a sweep of several programs; use resume_sweep"):
+        jaxrl.resume(tmp_path / "cut")
+    assert main(["resume", str(tmp_path / "cut"), "progress=false"]) == 0
+    for name in ("sweep.csv", "total_steps=30/metrics.csv", "total_steps=50/evaluation.csv"):
+        assert (tmp_path / "cut" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    with pytest.raises(ValueError, match="came to its end; there is nothing to go on with"):
+        jaxrl.resume_sweep(tmp_path / "cut")
+    (tmp_path / "cut" / "sweep.csv").unlink()  # as where it ended between the last program and this
+    ranking = jaxrl.resume_sweep(tmp_path / "cut")
+    assert [(row.setting, row.values) for row in ranking] == [(row.setting, row.values) for row in whole.ranking]
+    (tmp_path / "cut" / "programs.yaml").write_text("- 3")
+    with pytest.raises(ValueError, match=r"programs.yaml' is damaged and cannot be read"):
+        jaxrl.resume_sweep(tmp_path / "cut")
+    with pytest.raises(FileNotFoundError, match=r"holds no sweep of several programs: programs.yaml is missing"):
+        jaxrl.resume_sweep(tmp_path / "cut" / "total_steps=30")
+    with pytest.raises(FileExistsError, match=r"already holds a run \(sweep.csv\)"):
+        jaxrl.sweep(DRIFT, space, directory=tmp_path / "cut", **options)
 
 
 def test_numbers_inside_the_environment_can_be_swept():
