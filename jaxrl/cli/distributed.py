@@ -15,7 +15,7 @@ WORD = "distributed="
 
 def is_for_hydra(word: str) -> bool:
     """Whether `word` says how jobs are launched, and not what they train."""
-    return word.startswith(("hydra/", "hydra."))
+    return word.lstrip("+").startswith(("hydra/", "hydra."))
 
 
 def names_launcher(words: Sequence[str]) -> bool:

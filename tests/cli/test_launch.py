@@ -26,7 +26,7 @@ def launched(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def test_joblib_trains_every_combination(tmp_path: Path) -> None:
     swept = ["seeds=1,0", f"directory={tmp_path / 'swept'}"]  # the second is not to come to an end
-    ended = launched("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *WORDS, *swept)
+    ended = launched("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "+hydra.job.env_set.A=b", *WORDS, *swept)
     assert ended.returncode == 1
     assert f"1 of 2 runs did not come to an end: {tmp_path / 'swept' / 'seeds=0'}" in ended.stderr
     assert "seeds must be a whole number of at least 1, got 0" in ended.stderr
