@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxrl.engine import run_folder
 from jaxrl.engine.reporting import tables, tensorboard, weights_and_biases
-from jaxrl.engine.reporting.report import Report, stream_names
+from jaxrl.engine.reporting.report import Report
 from jaxrl.pytree import unknown_name
 
 if TYPE_CHECKING:
@@ -33,13 +33,12 @@ def check_logs(names: Any) -> None:
 
 
 @contextlib.contextmanager
-def logs(options: "Options", label: str, done: int, num_settings: int = 1) -> Iterator[Log]:
+def logs(options: "Options", label: str) -> Iterator[Log]:
     """Yield what is to be called with each report; everything is written when the context is left.
 
-    `label` is what people call the run; `done` are the steps per agent of an earlier process, after which it goes on.
+    `label` is what people call the run.
     """
     folder = options.folder
-    names = stream_names(options.seeds * num_settings if options.log_seeds else 0, num_settings)
     if folder is None:
         yield lambda report: None
         return
@@ -48,9 +47,9 @@ def logs(options: "Options", label: str, done: int, num_settings: int = 1) -> It
         if "jsonl" in options.log:
             chosen.append(partial(tables.append_json_lines, folder / run_folder.JSON_LINES))
         if "tensorboard" in options.log:
-            chosen.append(stack.enter_context(tensorboard.streams(folder, names, done)))
+            chosen.append(stack.enter_context(tensorboard.streams(folder, options.log_seeds)))
         if "wandb" in options.log:
-            chosen.append(stack.enter_context(weights_and_biases.streams(folder, names, label)))
+            chosen.append(stack.enter_context(weights_and_biases.streams(folder, label, options.log_seeds)))
 
         def log(report: Report) -> None:
             for each in chosen:

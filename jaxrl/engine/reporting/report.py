@@ -1,7 +1,7 @@
 """What is known after a stretch of iterations, for every seed."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +52,15 @@ class Report:
         seed, setting = divmod(agent, self.num_settings)
         return {"seed": seed} if self.num_settings == 1 else {"setting": setting, "seed": seed}
 
+    def streams(self, each: bool) -> Iterator[tuple[str, dict[str, float]]]:
+        """The means under the name of their stream, of a later wave `mean_from_4096`; and `each` agent's own values."""
+        yield f"mean_from_{self.first}" if self.first else "mean", self.measured()
+        for agent in self.members if each else ():
+            name = "_".join(f"{part}_{number}" for part, number in self.index(int(agent)).items())
+            yield name, self.measured(int(agent))
+
     def measured(self, agent: int | None = None) -> dict[str, float]:
         """What was measured for one agent, or the means over those that did not diverge; nothing is NaN."""
-        if agent is not None and agent not in self.members:
-            return {}
         found = {
             name: mean_of(values[self.is_finite]) if agent is None else float(values[agent - self.first])
             for name, values in self.metrics.items()
@@ -73,11 +78,3 @@ def mean_of(values: NDArray[np.float32]) -> float:
     """The mean of what was measured; NaN where nothing was."""
     measured = values[np.isfinite(values)]
     return float(measured.mean()) if measured.size else np.nan
-
-
-def stream_names(num_agents: int, num_settings: int = 1) -> dict[int | None, str]:
-    """Agent -> the name of its stream; None is the mean over all."""
-    if num_settings == 1:
-        return {None: "mean"} | {agent: f"seed_{agent}" for agent in range(num_agents)}
-    names = {agent: divmod(agent, num_settings) for agent in range(num_agents)}
-    return {None: "mean"} | {agent: f"setting_{setting}_seed_{seed}" for agent, (seed, setting) in names.items()}

@@ -28,7 +28,7 @@ def reporting(
     done = mean_steps(reports[-1], total_steps, len(population)) if reports else 0
     with (
         show_progress(total_steps, len(population), label, show=options.progress, done=done) as show,
-        logs(options, label, reports[-1].steps if reports else 0, len(population.settings)) as log,
+        logs(options, label) as log,
     ):
 
         def on_report(report: Report) -> None:

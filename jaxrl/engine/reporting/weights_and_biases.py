@@ -3,16 +3,17 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from jaxrl.engine import run_folder
 from jaxrl.engine.reporting.report import Report
 
 
 @contextlib.contextmanager
-def streams(folder: Path, names: Mapping[int | None, str], label: str) -> Iterator[Callable[[Report], None]]:
-    """A run for the mean over agents and for each agent, by `names`, in one group; a resumed run goes on with its own.
+def streams(folder: Path, label: str, log_seeds: bool) -> Iterator[Callable[[Report], None]]:
+    """A run for the mean over agents and with `log_seeds` for each, in one group; a resumed run goes on with its own.
 
     Offline files are in `wandb/` of the run folder, for `wandb sync`.
     """
@@ -20,24 +21,26 @@ def streams(folder: Path, names: Mapping[int | None, str], label: str) -> Iterat
 
     # The settings hold the moment of the beginning: no other run has the same.
     unique = hashlib.sha256((folder / run_folder.SETTINGS).read_bytes()).hexdigest()[:12]
-    runs = {
-        seed: wandb.init(
+    runs: dict[str, Any] = {}
+
+    def begin(stream: str) -> Any:
+        return wandb.init(
             project=os.environ.get("WANDB_PROJECT", "jaxrl"),
             dir=folder,
             group=folder.name,
-            name=f"{label}, {name}",
-            id=f"{unique}-{name}",
+            name=f"{label}, {stream}",
+            id=f"{unique}-{stream}",
             config=run_folder.read_settings(folder),
             resume="allow",
             reinit="create_new",
             settings=wandb.Settings(console="off"),
         )
-        for seed, name in names.items()
-    }
 
     def log(report: Report) -> None:
-        for seed, run in runs.items():
-            run.log(report.measured(seed), step=report.steps)
+        for stream, measured in report.streams(log_seeds):
+            if stream not in runs:
+                runs[stream] = begin(stream)
+            runs[stream].log(measured, step=report.steps)
 
     try:
         yield log

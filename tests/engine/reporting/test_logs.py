@@ -10,18 +10,18 @@ from jaxrl.engine.reporting.report import Report
 from jaxrl.engine.reporting.tables import rewrite
 
 
-def report(number):
-    """Of three seeds, the last of which has diverged; seed k returns k + number."""
+def report(number, first=0):
+    """Of three seeds from the `first` on, the last of which has diverged; seed k returns k - first + number."""
     returns = np.array([0, 1, 100], np.float32) + number
     metrics = {"episode_return": returns, "loss": np.array([0.1, np.nan, 1.0], np.float32)}
-    return Report(number, 10 * number, metrics, np.array([-1, -1, 1]), np.array([True, True, False]))
+    return Report(number, 10 * number, metrics, np.array([-1, -1, 1]), np.array([True, True, False]), first)
 
 
-def write(folder, names, numbers=(1, 2), *, seeds=True, done=0):
-    options = SimpleNamespace(folder=folder, log=names, seeds=3, log_seeds=seeds)
-    with logs(options, "PPO on CartPole-v1", done) as log:
+def write(folder, names, numbers=(1, 2), *, seeds=True, first=0):
+    options = SimpleNamespace(folder=folder, log=names, log_seeds=seeds)
+    with logs(options, "PPO on CartPole-v1") as log:
         for number in numbers:
-            log(report(number))
+            log(report(number, first))
 
 
 def test_metrics_csv_is_always_written(tmp_path):
@@ -85,12 +85,20 @@ def test_tensorboard_has_a_stream_for_the_mean_and_for_each_seed(tmp_path):
     assert {path.name for path in folder.iterdir()} == {"mean", "seed_0", "seed_1", "seed_2"}
 
 
-@pytest.mark.parametrize("done", [0, 10])
+@pytest.mark.parametrize("done", [0, 1])
 def test_tensorboard_forgets_what_a_resumed_run_does_again(done, tmp_path):
     write(tmp_path, ("tensorboard",), (1, 2), seeds=False)
-    write(tmp_path, ("tensorboard",), range(1 + done // 10, 4), seeds=False, done=done)
+    write(tmp_path, ("tensorboard",), range(1 + done, 4), seeds=False)
     found = scalars(tmp_path / "tensorboard" / "mean")
     assert sorted(step for tag, step in found if tag == "loss") == [10, 20, 30]
+
+
+def test_a_later_wave_of_agents_has_streams_of_its_own(tmp_path):
+    for first in (0, 3):
+        write(tmp_path, ("tensorboard",), first=first)
+    folder = tmp_path / "tensorboard"
+    assert {path.name for path in folder.iterdir()} == {"mean", "mean_from_3", *(f"seed_{seed}" for seed in range(6))}
+    assert scalars(folder / "seed_4") == {("episode_return", 10): 2.0, ("episode_return", 20): 3.0}
 
 
 def test_without_log_seeds_there_is_the_mean_alone(tmp_path):
