@@ -25,7 +25,7 @@ from .environment import TimeStep
 from .spaces import Box
 
 Matrix: TypeAlias = NDArray[np.float64]
-TOLERANCE, LARGEST = 1e-13, 1e12
+TOLERANCE, MOST_SWEEPS, LARGEST = 1e-12, 100_000, 1e12
 
 
 @dataclass
@@ -89,11 +89,13 @@ class LinearQuadratic:
         """
         A, B, Q, R = (np.asarray(matrix, np.float64) for matrix in self._matrices)
         P = Q
-        while np.abs(P).max() < LARGEST:
-            K = discount * np.linalg.solve(R + discount * B.T @ P @ B, B.T @ P @ A)
+        for _ in range(MOST_SWEEPS):
+            K: Matrix = discount * np.linalg.solve(R + discount * B.T @ P @ B, B.T @ P @ A)
             before, P = P, Q + discount * A.T @ P @ (A - B @ K)
             if np.abs(P - before).max() <= TOLERANCE * np.abs(P).max():
                 return K, P
+            if np.abs(P).max() > LARGEST:
+                break
         raise ValueError(
             f"This regulator has no finite solution at a discount of {discount:g}; take a lower one, or let B reach "
             "what grows under A."
@@ -112,8 +114,8 @@ class LinearQuadratic:
         return -np.asarray(obs, np.float64) @ gain.T
 
     def draw(self, state: Any) -> Picture:
-        """The first two numbers of the state as a place, and zero, where it should be."""
-        return points.regulator(np.asarray(state), self.max_state)
+        """The first two numbers of the state as a place among the starts, and zero, where it should be."""
+        return points.regulator(np.asarray(state), max(2 * float(self.start), self.max_state / 10))
 
     @property
     def _matrices(self) -> tuple[Any, Any, Any, Any]:

@@ -19,7 +19,7 @@ class SnakeState:
     """Where the snake lies."""
 
     steps_left: jax.Array
-    """int32 [rows, columns]: in how many steps a cell will be free: the length at the head, 1 at the tail, 0 if it is."""
+    """int32 [rows, columns]: the steps until a cell is free; the length at the head, 1 at the tail, 0 if it is free."""
     head: jax.Array
     """int32 []: a cell, counted by rows."""
     fruit: jax.Array

@@ -54,7 +54,7 @@ def check_algorithm(
     `continuous` one in [-2, 2]. `value(algorithm, state, obs, first)` gives the values [M] that were learned for
     observations [M, 4]; they stand in the order of an episode, and `first` [M] says where one begins, for those with a
     memory. Without it only the two probes that have a best action are judged. Values grow with the discount, and are
-    learned sooner at 0.9 than at 0.99; some 50,000 steps suffice for most algorithms.
+    learned sooner at 0.8 than at 0.99; some 50,000 steps suffice for most algorithms.
 
     Raises ValueError where there is a `value` and the algorithm has no field `discount` below 1.
     """

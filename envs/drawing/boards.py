@@ -169,7 +169,7 @@ def walk(length: int, state: int) -> Picture:
 
 
 def snake(steps_left: Any, fruit: int) -> Picture:
-    """The snake, paler towards its tail, and the fruit; `steps_left` [rows, columns] is largest at the head."""
+    """The snake, darker towards its tail, and the fruit; `steps_left` [rows, columns] is largest at the head."""
     length = max(int(steps_left.max()), 1)
     num_columns = steps_left.shape[1]
     body = []
