@@ -102,9 +102,11 @@ class LinearQuadratic:
         )
 
     def value(self, obs: Any, discount: float) -> Matrix:
-        """The optimal value [...] of states [..., n]."""
+        """The optimal value [...] of states [..., n]; ValueError where noise would cost without end."""
         _, P = self.solution(discount)
         states = np.asarray(obs, np.float64)
+        if self.noise and discount == 1.0:
+            raise ValueError("A regulator with noise has no finite value at a discount of 1; take a lower one.")
         spread = discount * float(self.noise) ** 2 * np.trace(P) / (1.0 - discount) if self.noise else 0.0
         return -np.einsum("...i,ij,...j->...", states, P, states) - spread
 

@@ -123,3 +123,5 @@ def test_what_cannot_be_controlled_has_no_solution():
     with pytest.raises(ValueError, match="no finite solution at a discount of 1; take a lower one"):
         env.solution(1.0)
     assert env.solution(0.2)[1] == pytest.approx(1 / (1 - 0.2 * 4))
+    with pytest.raises(ValueError, match="with noise has no finite value at a discount of 1; take a lower one"):
+        LinearQuadratic(noise=0.1).value([1.0, 0.0], 1.0)

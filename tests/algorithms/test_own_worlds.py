@@ -1,5 +1,6 @@
-"""Learners on tabular worlds: what their greedy policies are worth, solved for exactly, against the optimum."""
+"""Learners on our own worlds; what a greedy policy in a tabular one is worth is solved for, and held to the optimum."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -48,3 +49,12 @@ def test_ppo_crosses_the_frozen_lake() -> None:
 def test_ppo_walks_to_the_end_of_a_chain() -> None:
     found, best = greedy_value(jaxrl.PPO(jaxrl.make("RandomWalk-v0", length=9, slip=0.1), total_steps=16_384, **PPO))
     assert found == pytest.approx(best, rel=1e-6)
+
+
+def test_ppo_learns_to_eat() -> None:
+    env = jaxrl.make("Snake-v0", num_rows=5, num_columns=5, flatten=True, max_steps=200)
+    agent = jaxrl.PPO(env, num_steps=64, total_steps=32_768, activation="relu", **PPO)
+    result = long_runs.jit(partial(jaxrl.train, num_reports=8))(agent, jax.random.key(0))
+    returns = np.asarray(result.metrics["episode_return"])
+    assert returns[0] < 1
+    assert returns[-1] > 2.5
