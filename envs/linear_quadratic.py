@@ -24,7 +24,7 @@ from .drawing.shapes import Picture
 from .environment import TimeStep
 from .spaces import Box
 
-Matrix: TypeAlias = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.floating[Any]]
 TOLERANCE, MOST_SWEEPS, LARGEST = 1e-12, 100_000, 1e12
 
 

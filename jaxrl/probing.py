@@ -56,7 +56,8 @@ def check_algorithm(
     memory. Without it only the two probes that have a best action are judged. Values grow with the discount, and are
     learned sooner at 0.8 than at 0.99; some 50,000 steps suffice for most algorithms.
 
-    Raises ValueError where there is a `value` and the algorithm has no field `discount` below 1.
+    Raises ValueError where there is a `value` and the algorithm has no field `discount` below 1, or where it gives
+    something else than [M].
     """
     suite = probe_suite(continuous)
     discount = None if value is None else _discount(build(suite))
@@ -89,7 +90,13 @@ def _learned(build: Callable[[Any], Any], value: ValueOf | None, suite: ProbeSui
         state = train(algorithm, train_key, num_reports=1).state
         policy = algorithm.policy(state)
         action, _ = policy.act(act_key, obs, policy.initial_memory(obs.shape[:1]))
-        return action, () if value is None else value(algorithm, state, obs, first)
+        values = jnp.zeros(len(obs)) if value is None else jnp.asarray(value(algorithm, state, obs, first))
+        if values.shape != first.shape:
+            raise ValueError(
+                f"`value` must give a number for each of the {len(obs)} observations, {list(first.shape)}, "
+                f"got {list(values.shape)}; take the value of the best action, or the only entry of an axis."
+            )
+        return action, values
 
     each = jax.vmap(jax.vmap(learn, (None, 0)), (0, None))
     which = jnp.arange(len(suite.probes), dtype=jnp.float32)

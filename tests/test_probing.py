@@ -94,6 +94,14 @@ def test_without_values_the_actions_alone_are_judged():
     assert "ActionReward: best action 0.50 (found 0." in str(found)
 
 
+def test_values_are_one_for_each_observation():
+    def of_every_action(algorithm, state, obs, first):
+        return jnp.zeros((12, 2))
+
+    with pytest.raises(ValueError, match=r"number for each of the 12 observations, \[12\], got \[12, 2\]; take"):
+        jaxrl.check_algorithm(lambda env: jaxrl.A2C(env, num_envs=2, total_steps=64), of_every_action)
+
+
 def test_values_need_a_discount():
     for discount, shown in ((1.0, "1"), (None, "None")):
 

@@ -185,3 +185,10 @@ def test_what_can_be_collected_for_ever_has_no_value_without_a_discount(monkeypa
     monkeypatch.setattr("jaxrl.envs.tabular.solutions.MOST_SWEEPS", 500)
     with pytest.raises(ValueError, match="have not settled in 500 sweeps; take a lower one"):
         optimal_values(FrozenLake(step_reward=0.1), 1.0)
+
+
+@pytest.mark.parametrize("point", [0.0, 1 - 2**-24])
+def test_what_is_impossible_is_never_drawn(point, monkeypatch):
+    monkeypatch.setattr(jax.random, "uniform", lambda key: jnp.float32(point))
+    firm = FrozenLake(is_slippery=False)  # of its three outcomes the first and the last are impossible
+    assert firm.step(jax.random.key(0), jnp.int32(0), 2)[0] == 1
