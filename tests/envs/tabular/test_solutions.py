@@ -72,6 +72,16 @@ def test_a_chain_without_slips_is_worth_its_discounted_end():
     np.testing.assert_allclose(optimal_values(env, 0.9)[1:-1], 0.9 ** np.arange(5, -1, -1), rtol=1e-12)
 
 
+def test_right_is_where_the_reward_is():
+    env = RandomWalk(slip=0)
+    assert env.step(jax.random.key(0), jnp.int32(3), 1)[0] == 4
+    assert (action_values(env, optimal_values(env, 0.9), 0.9)[1:-1].argmax(axis=1) == 1).all()
+
+
+def test_nothing_comes_after_an_end_whatever_values_are_given():
+    assert action_values(RandomWalk(length=1, slip=0), np.ones(3), 0.5).tolist() == [[0, 0], [0, 1], [0, 0]]
+
+
 def test_the_ruin_of_a_gambler():
     # With probability p of going right the chance to win from k is (1 - r^k) / (1 - r^(n + 1)), r = (1 - p) / p.
     ratio, k = 0.3 / 0.7, np.arange(1, 10)
