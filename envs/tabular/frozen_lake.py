@@ -23,7 +23,7 @@ MOVES = np.array([[0, -1], [1, 0], [0, 1], [-1, 0]])  # left, down, right, up
 
 @dataclass
 class FrozenLake:
-    """Left (0), down (1), right (2) or up (3) over the ice, from S to G; H are holes. S, F and the walker's cell hold.
+    """Left (0), down (1), right (2) or up (3) over the ice, from S to G; H are holes.
 
     Where it `is_slippery`, a move goes in the direction chosen with probability `success_rate`, else to one of its
     sides. The goal gives 1 and ends the episode, a hole gives 0 and ends it.

@@ -76,7 +76,8 @@ def policy_values(env: Any, policy: Any, discount: float) -> Floats:
         )
     goes_on = ~model.terminal
     moves = np.einsum("sa,sat->st", policy, model.probabilities)
-    _check_ends(moves, model.terminal, discount)
+    if discount == 1.0:
+        _check_ends(moves, model.terminal)
     inner = np.eye(int(goes_on.sum())) - discount * moves[np.ix_(goes_on, goes_on)]
     values = np.zeros(len(moves))
     values[goes_on] = np.linalg.solve(inner, (policy * model.rewards).sum(axis=1)[goes_on])
@@ -109,11 +110,11 @@ def _checked(discount: float) -> float:
     return float(discount)
 
 
-def _check_ends(moves: Floats, terminal: NDArray[np.bool_], discount: float) -> None:
+def _check_ends(moves: Floats, terminal: NDArray[np.bool_]) -> None:
     ends = terminal
     for _ in range(len(terminal)):
         ends = terminal | (moves @ ends > 0)
-    if discount == 1.0 and not ends.all():
+    if not ends.all():
         raise ValueError(
             f"This policy never ends from state {int(np.argmin(ends))}, where it has no value at a discount of 1; "
             "take a lower one."
