@@ -1,6 +1,8 @@
 """Worlds: environments as pure functions, their spaces, wrappers, registry and checks. Knows nothing of learning."""
 
+from . import probes as probes
 from . import spaces as spaces
+from . import tabular as tabular
 from . import wrappers as wrappers
 from .check import check_env as check_env
 from .drawing import draw as draw

@@ -1,7 +1,11 @@
 """Probe environments: tiny tasks with known answers, which tell what part of an algorithm is broken.
 
-Each gives `value(obs, discount)`, the optimal value of what is observed, and `best_action(obs)`; both take any leading
-axes. They are registered as "Probe/ConstantReward-v0" with two discrete actions and "Probe/ConstantRewardContinuous-v0"
+Each gives `value(obs, discount)`, the optimal value of what is observed, and `best_action(obs)`, None where all are
+equal; both take any leading axes. `shown` are observations to ask about, in the order of an episode where there is one,
+`first` says which begin one, and `part` what is broken where the answers are wrong. `jaxrl.check_algorithm` trains an
+algorithm on all of them and compares.
+
+They are registered as "Probe/ConstantReward-v0" with two discrete actions and "Probe/ConstantRewardContinuous-v0"
 with actions in [-2, 2], and so on. After Andy Jones, "Debugging RL, without the agonizing pain" (2021).
 """
 
@@ -9,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
 
@@ -33,6 +38,8 @@ class ConstantReward:
     continuous: bool = static(default=False)
 
     observation_space = Box(0.0, 0.0, (1,))
+    shown, first = np.array([[0.0]], np.float32), np.array([True])
+    part = "the value loss and its optimizer"
 
     @property
     def action_space(self) -> Space:
@@ -58,6 +65,8 @@ class ObservationReward:
     continuous: bool = static(default=False)
 
     observation_space = Box(-1.0, 1.0, (1,))
+    shown, first = np.array([[-1.0], [1.0]], np.float32), np.array([True, True])
+    part = "what the value network is shown"
 
     @property
     def action_space(self) -> Space:
@@ -83,6 +92,8 @@ class DelayedReward:
     continuous: bool = static(default=False)
 
     observation_space = Box(0.0, 2.0, (1,))
+    shown, first = np.array([[0.0], [1.0]], np.float32), np.array([True, False])
+    part = "the discounting and the bootstrap"
 
     @property
     def action_space(self) -> Space:
@@ -114,6 +125,8 @@ class ActionReward:
     target: Scalar = hyperparameter(default=0.5, minimum=-1.0, maximum=1.0)
 
     observation_space = Box(0.0, 0.0, (1,))
+    shown, first = np.array([[0.0]], np.float32), np.array([True])
+    part = "the loss of the policy"
 
     @property
     def action_space(self) -> Space:
@@ -143,6 +156,8 @@ class MatchObservation:
     continuous: bool = static(default=False)
 
     observation_space = Box(-1.0, 1.0, (1,))
+    shown, first = np.array([[-1.0], [1.0]], np.float32), np.array([True, True])
+    part = "what the policy is shown"
 
     @property
     def action_space(self) -> Space:
@@ -174,6 +189,8 @@ class InfiniteHorizon:
     continuous: bool = static(default=False)
 
     observation_space = Box(0.0, 1.0, (4,))
+    shown, first = np.eye(4, dtype=np.float32), np.array([True, False, False, False])
+    part = "the bootstrap where a time limit cuts an episode"
 
     @property
     def action_space(self) -> Space:

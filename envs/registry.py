@@ -8,8 +8,12 @@ from typing import Any
 
 from jaxrl.pytree import unknown_name
 
+from .linear_quadratic import LinearQuadratic
 from .probes import PROBES
+from .snake import Snake
+from .tabular import CliffWalking, FrozenLake, RandomWalk
 from .wrappers.select_observation import SelectObservation
+from .wrappers.time_limit import TimeLimit
 from .wrappers.wrap import COMMON_SETTINGS, CommonSettings, wrap
 
 Factory = Callable[..., Any]
@@ -45,15 +49,33 @@ GYMNAX_NAMES = (
 """What gymnax 1.0 registers, written out so that listing the names does not import it."""
 
 
-def cart_pole_without_velocities(*, max_steps: int | None = None, **settings: Any) -> SelectObservation:
-    """CartPole-v1 that shows the positions of cart and pole and hides their velocities: a task for a memory."""
-    return SelectObservation(
-        _factory("CartPole-v1")(max_steps=max_steps, **settings), indices=(0, 2), name="CartPoleNoVel-v1"
-    )
+def without_velocities(
+    whole: str, indices: tuple[int, ...], name: str, *, max_steps: int | None = None, **settings: Any
+) -> SelectObservation:
+    """The task `whole` that shows the positions `indices` and hides the velocities: a task for a memory."""
+    return SelectObservation(_factory(whole)(max_steps=max_steps, **settings), indices=indices, name=name)
+
+
+def limited(world: Factory, limit: int) -> Factory:
+    """`world` with a time limit of its own, which the setting `max_steps` replaces and None takes away."""
+
+    def build(*, max_steps: int | None = limit, **settings: Any) -> Any:
+        env = world(**settings)
+        return env if max_steps is None else TimeLimit(env, max_steps)
+
+    return build
 
 
 _factories: dict[str, Factory] = {
-    "CartPoleNoVel-v1": cart_pole_without_velocities,
+    "CartPoleNoVel-v1": functools.partial(without_velocities, "CartPole-v1", (0, 2), "CartPoleNoVel-v1"),
+    "CliffWalking-v1": CliffWalking,
+    "CliffWalkingSlippery-v1": functools.partial(CliffWalking, is_slippery=True),
+    "FrozenLake-v1": limited(FrozenLake, 100),
+    "FrozenLake8x8-v1": limited(functools.partial(FrozenLake, map_name="8x8"), 200),
+    "LQR-v0": limited(LinearQuadratic, 100),
+    "PendulumNoVel-v1": functools.partial(without_velocities, "Pendulum-v1", (0, 1), "PendulumNoVel-v1"),
+    "RandomWalk-v0": RandomWalk,
+    "Snake-v0": limited(Snake, 4_000),
     **{f"Probe/{probe.__name__}-v0": probe for probe in PROBES},
     **{f"Probe/{probe.__name__}Continuous-v0": functools.partial(probe, continuous=True) for probe in PROBES},
 }

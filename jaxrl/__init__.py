@@ -55,5 +55,6 @@ from jaxrl.envs.check import check_env as check_env
 from jaxrl.envs.registry import make as make
 from jaxrl.envs.registry import register as register
 from jaxrl.export.policy import export_policy as export_policy
+from jaxrl.probing import check_algorithm as check_algorithm
 
 __version__ = "0.1.0"

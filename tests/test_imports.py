@@ -29,6 +29,7 @@ ALLOWED = {
         "jaxrl.analysis",
         "jaxrl.envs",
     ],
+    "jaxrl.probing": ["jaxrl.algorithm", "jaxrl.engine", "jaxrl.envs"],
     "jaxrl.export": ["jaxrl.algorithm", "jaxrl.engine", "jaxrl.envs"],
     "jaxrl.cli": ["jaxrl"],
     "jaxrl.configs": [],

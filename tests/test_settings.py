@@ -84,6 +84,10 @@ def test_a_yaml_file_gives_the_same_agent_again(agent):
         ("MemoryChain-bsuite", {"max_steps": 11}),
         ("DeepSea-bsuite", {"size": 5}),
         ("CartPoleNoVel-v1", {}),
+        ("FrozenLake-v1", {"desc": ("SF", "HG"), "success_rate": 0.7, "max_steps": 9}),
+        ("CliffWalkingSlippery-v1", {"max_steps": 50}),
+        ("LQR-v0", {"R": [[0.3]], "noise": 0.1}),
+        ("Snake-v0", {"num_rows": 4}),
         ("Probe/InfiniteHorizon-v0", {}),
     ],
 )

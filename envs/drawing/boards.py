@@ -139,11 +139,46 @@ def maze(rules: Any, params: Any, state: Any) -> Picture:
 
 
 def frozen_lake(rules: Any, params: Any, state: Any) -> Picture:
-    """Ice, holes, the goal and the agent."""
-    tiles, (row, column) = np.asarray(rules.env.desc), divmod(int(state.position), rules.env.ncol)
-    kinds = ((0, PALE), (1, (205, 224, 236)), (2, (47, 84, 122)), (3, GREEN))  # start, ice, hole, goal
-    shapes = [shape for kind, color in kinds for shape in filled(tiles == kind, square(color))]
-    return board(tiles.shape, [*shapes, dot(RED)(row, column)], GREY)
+    """gymnax's lake, whose map is in numbers."""
+    return lake(np.array(list("SFHG"))[np.asarray(rules.env.desc)], int(state.position))
+
+
+def lake(letters: Any, cell: int) -> Picture:
+    """Ice, holes, the goal and the walker; `letters` [rows, columns] are S, F, H and G, `cell` counts by rows."""
+    kinds = (("S", PALE), ("F", (205, 224, 236)), ("H", (47, 84, 122)), ("G", GREEN))
+    shapes = [shape for letter, color in kinds for shape in filled(letters == letter, square(color))]
+    return board(letters.shape, [*shapes, walker(cell, letters.shape[1])], GREY)
+
+
+def walker(cell: int, num_columns: int) -> Shape:
+    """A red disc in the cell of that number."""
+    return dot(RED)(*divmod(cell, num_columns))
+
+
+def cliff(is_cliff: Any, goal: int, cell: int) -> Picture:
+    """The cliff [rows, columns], the goal and the walker."""
+    shapes = [*filled(~is_cliff, square(PALE)), *filled(is_cliff, square(INK, 0))]
+    at_goal = square(GREEN)(*divmod(goal, is_cliff.shape[1]))
+    return board(is_cliff.shape, [*shapes, at_goal, walker(cell, is_cliff.shape[1])], PAPER)
+
+
+def walk(length: int, state: int) -> Picture:
+    """`length` states between an end that is worth nothing and one that is worth something, and the walker."""
+    path = [square(PALE)(1, column) for column in range(1, length + 1)]
+    return board((3, length + 2), [*path, square(GREY)(1, 0), square(GREEN)(1, length + 1), dot(RED)(1, state)], PAPER)
+
+
+def snake(steps_left: Any, fruit: int) -> Picture:
+    """The snake, darker towards its tail, and the fruit; `steps_left` [rows, columns] is largest at the head."""
+    length = max(int(steps_left.max()), 1)
+    num_columns = steps_left.shape[1]
+    body = []
+    for row, column in np.argwhere(steps_left):
+        age = steps_left[row, column] / length
+        body.append(square((int(40 + 36 * age), int(90 + 83 * age), int(60 + 63 * age)), 0.06)(int(row), int(column)))
+    (head, *_) = np.argwhere(steps_left == length)
+    eye = dot(WHITE, 0.16)(int(head[0]), int(head[1]))
+    return board(steps_left.shape, [dot(RED)(*divmod(fruit, num_columns)), *body, eye])
 
 
 def pong(rules: Any, params: Any, state: Any) -> Picture:

@@ -1,4 +1,4 @@
-"""Points in a plane: gymnax's robots and swimmers, and the probes."""
+"""Points in a plane: gymnax's robots and swimmers, the probes and the regulator."""
 
 import itertools
 import math
@@ -55,3 +55,13 @@ def probe(env: Any, state: Any) -> Picture:
     place = 4 * (float(np.asarray(state.obs)[0]) - low) / (high - low)
     steps = [Disc((0.4 * step, -0.6), 0.07, GREY) for step in range(int(state.time))]
     return Sheet(400, 160, 75, (50, 100)).paint([Line([(0, 0), (4, 0)], 4, PALE), Disc((place, 0), 0.18, BLUE), *steps])
+
+
+def regulator(state: Any, bound: float) -> Picture:
+    """The first two numbers of `state` as a place, the circle of zero, and the axes up to `bound`."""
+    x, y = (*(float(number) for number in state[:2]), 0.0)[:2]
+    axes = [Line([(-bound, 0), (bound, 0)], 2, PALE), Line([(0, -bound), (0, bound)], 2, PALE)]
+    goal, place = Disc((0, 0), 0.05 * bound, GREEN), Disc((x, y), 0.04 * bound, BLUE)
+    return Sheet(400, 400, 200 / (1.05 * bound), (200, 200)).paint(
+        [*axes, goal, Line([(0, 0), (x, y)], 2, GREY), place]
+    )

@@ -88,6 +88,15 @@ def test_gymnaxs_environments_in_wrappers_pass(env):
     assert check_env(env, num_envs=4, num_steps=500) == []
 
 
+OURS = ("CliffWalking-v1", "CliffWalkingSlippery-v1", "FrozenLake-v1", "FrozenLake8x8-v1", "RandomWalk-v0")
+OURS += ("Snake-v0", "LQR-v0", "CartPoleNoVel-v1", "PendulumNoVel-v1")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_own_worlds_pass(name):
+    assert check_env(make(name, max_steps=40), num_envs=4, num_steps=200) == []
+
+
 class NoPytree:
     observation_space, action_space = Box(0.0, 1.0, (1,)), Discrete(2)
     reset, step = Corridor().reset, Corridor().step

@@ -69,6 +69,26 @@ def test_cart_pole_without_velocities_shows_the_two_positions():
     assert env.step(jax.random.key(0), state, 1)[1].obs.shape == (2,)
 
 
+def test_pendulum_without_velocity_shows_the_angle_alone():
+    env, whole = make("PendulumNoVel-v1", g=5.0), make("Pendulum-v1", g=5.0)
+    assert env.observation_space == Box(-1.0, 1.0, (2,))
+    key = jax.random.key(0)
+    (state, obs), (_, full) = env.reset(key), whole.reset(key)
+    assert (obs == full[:2]).all()
+    after, whole_after = env.step(key, state, jax.numpy.ones(1))[1], whole.step(key, state, jax.numpy.ones(1))[1]
+    assert (after.obs == whole_after.obs[:2]).all()
+    assert after.reward == whole_after.reward
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("FrozenLake-v1", 100), ("FrozenLake8x8-v1", 200), ("LQR-v0", 100), ("Snake-v0", 4000)]
+)
+def test_a_limit_of_its_own_is_replaced_or_taken_away(name, limit):
+    assert make(name).max_steps == limit
+    assert make(name, max_steps=9 * limit) == wrappers.TimeLimit(make(name).env, 9 * limit)
+    assert make(name, max_steps=None) == make(name).env
+
+
 def test_as_environment_takes_ours_names_and_gymnax_instances():
     env = Corridor()
     assert as_environment(env) is env

@@ -9,7 +9,8 @@ import pytest
 
 import jaxrl
 from jaxrl.envs.drawing import boards, draw
-from jaxrl.envs.drawing.shapes import PAPER, RED
+from jaxrl.envs.drawing.shapes import GREEN, INK, PAPER, RED
+from jaxrl.envs.wrappers.time_limit import TimeLimitState
 
 # name -> how it is drawn, on what, and its channels (those of the aliens' direction lie under the aliens)
 GAMES = {
@@ -101,6 +102,53 @@ def test_the_walker_and_the_walls_of_the_mazes():
 def test_the_walker_of_frozen_lake():
     env, state, obs = played("FrozenLake-misc", 2)
     assert red_cell(draw(env, state), (4, 4)) == divmod(int(obs), 4)
+
+
+def is_colored(picture, shape, color):
+    """bool [rows, columns]: whether a cell shows that color."""
+    return (cells(picture, shape) == color).all(axis=-1).any(axis=-1)
+
+
+@pytest.mark.parametrize("name", ["FrozenLake-v1", "FrozenLake8x8-v1"])
+def test_our_lake_shows_its_map(name):
+    env = jaxrl.make(name)
+    letters = env.env.letters
+    for state in (0, 9):
+        picture = draw(env, TimeLimitState(env_state=np.int32(state), time=np.int32(0)))
+        assert red_cell(picture, letters.shape) == divmod(state, letters.shape[1])
+        np.testing.assert_array_equal(is_colored(picture, letters.shape, GREEN), letters == "G")
+        np.testing.assert_array_equal(is_colored(picture, letters.shape, (47, 84, 122)), letters == "H")
+
+
+def test_the_cliff_lies_between_start_and_goal():
+    env = jaxrl.make("CliffWalking-v1")
+    state, _ = env.reset(jax.random.key(0))
+    picture = draw(env, state)
+    assert red_cell(picture, (4, 12)) == (3, 0)
+    np.testing.assert_array_equal(np.argwhere(is_colored(picture, (4, 12), GREEN)), [[3, 11]])
+    is_dark = is_colored(picture, (4, 12), INK)
+    np.testing.assert_array_equal(np.argwhere(is_dark), [[3, column] for column in range(1, 11)])
+
+
+@pytest.mark.parametrize("state", [0, 3, 6])
+def test_the_walker_of_the_random_walk(state):
+    env = jaxrl.make("RandomWalk-v0")
+    assert red_cell(draw(env, np.int32(state)), (3, 7)) == (1, state)
+
+
+def test_the_snake_and_its_fruit():
+    env, state, obs = played("Snake-v0", 0)
+    body = np.zeros((12, 12), np.int32)
+    body[4, 2:6] = [1, 2, 3, 4]
+    snake = dataclasses.replace(state.env_state, steps_left=body, head=np.int32(4 * 12 + 5), fruit=np.int32(100))
+    picture = draw(env, dataclasses.replace(state, env_state=snake))
+    assert red_cell(picture, (12, 12)) == (8, 4)
+    is_empty = (cells(picture, (12, 12)) == boards.NIGHT).all(axis=(-1, -2))
+    np.testing.assert_array_equal(~is_empty, (body > 0) | (np.arange(144).reshape(12, 12) == 100))
+    assert np.argwhere(is_colored(picture, (12, 12), boards.WHITE)).tolist() == [[4, 5]]
+    greens = cells(picture, (12, 12))[4, 2:5, 300, 1].astype(int)  # beside the middle of each cell
+    assert (np.diff(greens) > 0).all()
+    assert obs.shape == (12, 12, 3)
 
 
 @pytest.mark.parametrize("name", ["MemoryChain-bsuite", "UmbrellaChain-bsuite"])

@@ -59,7 +59,12 @@ def test_every_environment_is_drawn_or_known_not_to_be():
 
 
 @pytest.mark.parametrize(
-    "name", [*sorted(set(GYMNAX_NAMES) - NOT_DRAWN), "Probe/DelayedReward-v0", "Probe/MatchObservationContinuous-v0"]
+    "name",
+    [
+        *sorted(set(GYMNAX_NAMES) - NOT_DRAWN),
+        *("Probe/DelayedReward-v0", "Probe/MatchObservationContinuous-v0", "CliffWalking-v1", "FrozenLake8x8-v1"),
+        *("LQR-v0", "PendulumNoVel-v1", "RandomWalk-v0", "Snake-v0"),
+    ],
 )
 def test_a_picture_has_even_sides_and_shows_something(name):
     env = jaxrl.make(name)
