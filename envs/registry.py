@@ -1,6 +1,7 @@
 """Environments by name: `make`, `register`, `names`, and `as_environment` for whatever a person holds."""
 
 import functools
+import importlib
 import inspect
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from .linear_quadratic import LinearQuadratic
 from .probes import PROBES
 from .snake import Snake
 from .tabular import CliffWalking, FrozenLake, RandomWalk
+from .vector import is_host_stepped
 from .wrappers.select_observation import SelectObservation
 from .wrappers.time_limit import TimeLimit
 from .wrappers.wrap import COMMON_SETTINGS, CommonSettings, wrap
@@ -47,6 +49,10 @@ GYMNAX_NAMES = (
     "UmbrellaChain-bsuite",
 )
 """What gymnax 1.0 registers, written out so that listing the names does not import it."""
+
+
+SUITES = {"gymnasium": "any environment that Gymnasium knows, stepped on the CPU, as in gymnasium/Ant-v5"}
+"""Others' environments, `SUITE/NAME`, and what they are; `adapters/SUITE.py` makes them."""
 
 
 def without_velocities(
@@ -98,6 +104,12 @@ def names() -> list[str]:
     return sorted({*_factories, *GYMNAX_NAMES})
 
 
+def is_known(name: str) -> bool:
+    """Whether `make` knows the name, or the suite that it begins with."""
+    suite, _, own_name = name.partition("/")
+    return name in names() or (suite in SUITES and bool(own_name))
+
+
 def make(env: Any, params: Any = None, **settings: Any) -> Any:
     """Build the environment named `env`, or take a gymnax instance (with its `params`), or an environment of ours.
 
@@ -126,7 +138,13 @@ def make(env: Any, params: Any = None, **settings: Any) -> Any:
     if "max_steps" in common and "max_steps" in inspect.signature(factory).parameters:
         settings["max_steps"] = common.pop("max_steps")  # the environment's own limit, which may be longer
     _check_names(env, factory, settings)
-    return wrap(as_environment(factory(**settings)), CommonSettings(**common))
+    built = as_environment(factory(**settings))
+    if common and is_host_stepped(built):
+        raise TypeError(
+            f"{env} is stepped as a batch outside of JAX, and cannot be wrapped by {min(common)}; leave it out, and "
+            "register a wrapped environment with Gymnasium instead."
+        )
+    return wrap(built, CommonSettings(**common))
 
 
 def as_environment(env: Any, params: Any = None) -> Any:
@@ -159,6 +177,10 @@ def _factory(name: str) -> Factory:
         from .adapters.gymnax import from_name
 
         return functools.partial(from_name, name)
+    suite, _, own_name = name.partition("/")
+    if suite in SUITES and own_name:
+        adapter = importlib.import_module(f".adapters.{suite}", __package__)
+        return functools.partial(adapter.from_name, own_name)
     raise ValueError(unknown_name("There is no environment", name, names()))
 
 

@@ -37,5 +37,11 @@ class VectorEnvironment:
 
 
 def vectorize(env: Any, num_envs: int) -> VectorEnvironment:
-    """`env` as a batch of `num_envs`."""
-    return VectorEnvironment(env, num_envs)
+    """`env` as a batch of `num_envs`: under `vmap`, or the one that it makes of itself."""
+    own: VectorEnvironment = env.vectorize(num_envs) if is_host_stepped(env) else VectorEnvironment(env, num_envs)
+    return own
+
+
+def is_host_stepped(env: Any) -> bool:
+    """Whether `env` steps a batch of its own outside of JAX, and can neither be copied nor saved."""
+    return hasattr(env, "vectorize")

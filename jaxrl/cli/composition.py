@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from jaxrl.cli.errors import UsageError, as_usage_error
 from jaxrl.engine.search_space import LogUniform, Uniform, settings_of
-from jaxrl.envs.registry import names
+from jaxrl.envs.registry import is_known, names
 from jaxrl.pytree import unknown_name
 from jaxrl.settings import TARGET, import_class
 
@@ -63,7 +63,10 @@ def compose_runs(words: Sequence[str]) -> list[Choice]:
     `a=interval(0,1)` is drawn `num_samples` times, `a=tag(log,interval(1e-5,1e-2))` with even logarithms.
     """
     parsed = [_parsed(word) for word in words]
-    for name in names():  # whatever `make` knows is an option, with or without a file of its own
+    asked = [
+        str(override.value()) for override in parsed if _key(override) == "env" and is_known(str(override.value()))
+    ]
+    for name in {*names(), *asked}:  # whatever `make` knows is an option, with or without a file of its own
         group, _, option = f"env/{name}".rpartition("/")
         ConfigStore.instance().store(group=group, name=option, node={"name": name})
     # Numbers of an algorithm or environment are put in afterwards: Hydra takes its time for each composition.
@@ -156,7 +159,7 @@ def _composed(words: list[str], other_names: Sequence[str], varied: dict[str, An
     for word in words:
         name, _, value = word.partition("=")
         if name in choices:
-            if value not in choices[name]:
+            if value not in choices[name] and not (name == "env" and is_known(value)):
                 raise UsageError(_unknown(name, value, choices[name]))
             chosen[name] = value
     try:

@@ -7,7 +7,7 @@ import yaml
 
 from jaxrl.cli.composition import CONFIGS, algorithm_names, tuned_environments
 from jaxrl.cli.errors import UsageError
-from jaxrl.envs.registry import names
+from jaxrl.envs.registry import SUITES, names
 from jaxrl.settings import TARGET, import_class
 
 HELP = """\
@@ -42,4 +42,6 @@ def show_list(arguments: Sequence[str]) -> int:
     print("\nEnvironments (env=...), and the algorithms with settings tuned for them")
     for env in names():
         print(f"  {env:<{width}}  {', '.join(name for name in algorithms if env in tuned[name])}".rstrip())
+    for suite, meaning in SUITES.items():
+        print(f"  {f'{suite}/NAME':<{width}}  {meaning}")
     return 0

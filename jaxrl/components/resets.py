@@ -27,19 +27,25 @@ def _any_lane_rule(axis_size: int, in_batched: list[bool], flags: jax.Array) -> 
 class Restarts(Protocol):
     """A source of episode starts for the lanes of one rollout."""
 
-    def __call__(self, ended_before: jax.Array, done: jax.Array) -> Any:
-        """Starts (env_state, obs) [N, ...], to be read where `done` [N]; `ended_before` [] counts earlier ends."""
+    def __call__(self, ended_before: jax.Array, done: jax.Array, states: Any) -> Any:
+        """Starts (env_state, obs) [N, ...], to be read where `done` [N].
+
+        `ended_before` [] counts earlier ends; `states` [N, ...] are those after the step.
+        """
         ...
 
 
 def restarts(key: jax.Array, env: VectorEnvironment, num_steps: int, starts: Any) -> Restarts:
     """The source that `env` asks for (its `reset_mode`), for a rollout of `num_steps`.
 
-    `starts` is `World.starts`, what the cached mode goes back to.
+    `starts` is `World.starts`, what the cached mode goes back to. A batch that starts its episodes anew itself says
+    where they begin.
     """
+    if hasattr(env, "restart"):
+        return lambda ended_before, done, states: env.restart(states)
     mode = reset_mode(env.env)
     if mode == "cached":
-        return lambda ended_before, done: starts
+        return lambda ended_before, done, states: starts
     # The j-th episode to end takes the j-th draw. The pool's size changes the speed and never a bit of a fresh start.
     size = num_steps * env.num_envs // 8 if num_steps > 1 else 0
     if mode == "optimistic":
@@ -59,7 +65,7 @@ def _fresh(key: jax.Array, env: VectorEnvironment, size: int) -> Restarts:
     """Draw `size` starts now; past them, a branch that is rarely taken draws the very same one when it is needed."""
     pool = _draws(key, env, jnp.arange(max(1, size)))
 
-    def restart(ended_before: jax.Array, done: jax.Array) -> Any:
+    def restart(ended_before: jax.Array, done: jax.Array, states: Any) -> Any:
         index = ended_before + jnp.cumsum(done) - 1
         return jax.lax.cond(
             any_lane(done & (index >= size)),
@@ -73,4 +79,4 @@ def _fresh(key: jax.Array, env: VectorEnvironment, size: int) -> Restarts:
 def _optimistic(key: jax.Array, env: VectorEnvironment, size: int) -> Restarts:
     """Draw `size` starts per rollout and hand them out in turn: cheaper, but starts repeat once they run out."""
     pool = _draws(key, env, jnp.arange(size))
-    return lambda ended_before, done: _take(pool, (ended_before + jnp.cumsum(done) - 1) % size)
+    return lambda ended_before, done, states: _take(pool, (ended_before + jnp.cumsum(done) - 1) % size)

@@ -126,7 +126,7 @@ def unroll(
         episode_return = world.episode_return + timestep.reward
         episode_length = world.episode_length + 1
         ended = {"episode_return": mean(episode_return, done), "episode_length": mean(episode_length, done)}
-        new_state, new_obs = where_done(done, restart(num_ended, done), (env_state, timestep.obs))
+        new_state, new_obs = where_done(done, restart(num_ended, done, env_state), (env_state, timestep.obs))
         world = World(
             env_state=new_state,
             obs=new_obs,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxrl.algorithm import Policy
 from jaxrl.engine.train import typed_key
 from jaxrl.envs.registry import as_environment
+from jaxrl.envs.vector import vectorize
 from jaxrl.pytree import dataclass
 
 
@@ -30,9 +31,9 @@ def evaluate(policy: Policy, env: Any, key: jax.Array, num_episodes: int = 128, 
     """
     if not isinstance(num_episodes, int) or num_episodes < 1:
         raise ValueError(f"num_episodes must be a static int of at least 1, got {num_episodes!r}.")
-    env = as_environment(env)
+    lanes = vectorize(as_environment(env), num_episodes)
     reset_key, play_key = jax.random.split(typed_key(key))
-    env_state, obs = jax.vmap(env.reset)(jax.random.split(reset_key, num_episodes))
+    env_state, obs = lanes.reset(jax.random.split(reset_key, num_episodes))
     nothing = Episodes(
         returns=jnp.zeros(num_episodes, jnp.float32),
         lengths=jnp.zeros(num_episodes, jnp.int32),
@@ -48,7 +49,7 @@ def evaluate(policy: Policy, env: Any, key: jax.Array, num_episodes: int = 128, 
         act_key, step_key = jax.random.split(jax.random.fold_in(play_key, step))
         action, memory = policy.act(act_key, obs, memory)
         step_keys = jax.random.split(step_key, num_episodes)
-        env_state, timestep = jax.vmap(env.step)(step_keys, env_state, action)
+        env_state, timestep = lanes.step(step_keys, env_state, action)
         playing = ~episodes.completed
         episodes = Episodes(
             returns=episodes.returns + jnp.where(playing, timestep.reward, 0.0),

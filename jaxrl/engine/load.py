@@ -14,6 +14,7 @@ from jaxrl.algorithm import Algorithm, Policy
 from jaxrl.engine import run_folder
 from jaxrl.engine.compilation import disk_cache
 from jaxrl.engine.evaluate import Episodes, evaluate
+from jaxrl.engine.parallel import over_agents
 from jaxrl.engine.population import Population, with_values
 from jaxrl.settings import build_object, is_complete
 
@@ -147,7 +148,7 @@ def evaluate_saved(
         return evaluate(policy, agent.env, key, num_episodes=num_episodes)
 
     with disk_cache():
-        together = jax.jit(jax.vmap(play, in_axes=(population.axes, 0, 0)))
+        together = jax.jit(over_agents(play, (population.axes, 0, 0), None, (), ()))
         episodes = jax.device_get(together(population.agents(members), keys, policies))
     return dataclasses.replace(episodes, returns=np.where(is_finite(policies)[:, None], episodes.returns, np.nan))
 

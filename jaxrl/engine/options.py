@@ -16,6 +16,7 @@ from jaxrl.engine.programs import state_shape
 from jaxrl.engine.replay_memory import replay_bytes
 from jaxrl.engine.reporting.logs import check_logs
 from jaxrl.engine.train import typed_key
+from jaxrl.envs.vector import is_host_stepped
 from jaxrl.pytree import unknown_name
 from jaxrl.settings import plain
 
@@ -153,11 +154,31 @@ def _check_values(algorithm: Any, options: Options) -> None:
             f"A search changes the population of one process, and {jax.process_count()} train together; use "
             "search=None."
         )
+    if is_host_stepped(algorithm.env):
+        _check_host_stepped(algorithm, options)
     key = options.key  # making it checks the seed
     mesh = device_mesh(options.devices, options.devices_per_agent, options.seeds)
     if num_columns(mesh) > 1:
         state_shape(over_data(algorithm), key, num_columns(mesh))  # refuses sizes that the devices do not divide
     check_logs(options.log)
+
+
+def _check_host_stepped(algorithm: Algorithm[Any], options: Options) -> None:
+    """What is in the middle of something outside of JAX can be had once."""
+    for name, is_refused, wanted in (
+        ("seeds", options.seeds > 1, "1, or train one run after another"),
+        ("devices", (options.devices or 1) > 1, "None or 1"),
+        (
+            "checkpoint_every",
+            options.directory is not None and options.checkpoint_every is not None,
+            "None (in a shell null)",
+        ),
+    ):
+        if is_refused:
+            raise ValueError(
+                f"{algorithm.env} is stepped outside of JAX, where it can be neither copied nor saved: {name} must be "
+                f"{wanted}, got {getattr(options, name)}."
+            )
 
 
 def _check_algorithm(algorithm: Any) -> None:

@@ -93,12 +93,32 @@ def hardware_of(mesh: Mesh | None) -> str:
 def over_agents(
     function: Callable[..., Any], in_axes: Sequence[Any], mesh: Mesh | None, in_specs: Sequence[Any], out_specs: Any
 ) -> Callable[..., Any]:
-    """`vmap` of `function`, which is written for one agent, spread over the devices of `mesh` where there is one."""
+    """`vmap` of `function`, which is written for one agent, spread over the devices of `mesh` where there is one.
+
+    The second argument are keys [m]. A single agent is not mapped: its branches stay branches, and its environments may
+    be ones that cannot be copied.
+    """
     mapped = jax.vmap(function, in_axes=tuple(in_axes))
     if mesh is None:
-        return mapped
+
+        def on_one_device(*arguments: Any) -> Any:
+            if len(arguments[1]) > 1:
+                return mapped(*arguments)
+            found = function(*map(_only, in_axes, arguments))
+            return jax.tree.map(lambda leaf: leaf[None], found)
+
+        return on_one_device
     # shard_map, not a sharded jit: no compiler's choice can put a collective between agents.
     return jax.shard_map(mapped, mesh=mesh, in_specs=tuple(in_specs), out_specs=out_specs, check_vma=False)
+
+
+def _only(axes: Any, tree: Any) -> Any:
+    """`tree` without the axis that vmap's `axes` give it, which has one entry."""
+    if axes is None:
+        return tree
+    if isinstance(axes, int):
+        return jax.tree.map(lambda leaf: leaf[0], tree)
+    return jax.tree.map(_only, axes, tree, is_leaf=lambda axis: axis is None)
 
 
 def state_specs(state: Any, mesh: Mesh | None) -> Any:
