@@ -75,7 +75,7 @@ def _space(spec: Any, name: str) -> Space:
     if isinstance(spec, specs.Array):
         is_float = np.issubdtype(spec.dtype, np.floating)
         limits = (-np.inf, np.inf) if is_float else (np.iinfo(spec.dtype).min, np.iinfo(spec.dtype).max)
-        return Box(*limits, spec.shape, spec.dtype)
+        return Box(limits[0], limits[1], spec.shape, spec.dtype)
     return Dict({part: _space(inner, name) for part, inner in spec._specs.items()})
 
 
