@@ -43,7 +43,7 @@ suites: | $(BIN)/python
 	@for suite in $(or $(ARGS),$(SUITES)); do \
 		$(BIN)/python -m venv $(VENV)/suites/$$suite && \
 		$(VENV)/suites/$$suite/bin/pip install --quiet --disable-pip-version-check -e ".[$$suite]" pytest pytest-xdist && \
-		$(VENV)/suites/$$suite/bin/pytest -m "suites or not suites" -k "$$suite/" tests/envs/test_suites.py || exit 1; \
+		$(VENV)/suites/$$suite/bin/pytest -W default -m "suites or not suites" -k "$$suite/" tests/envs/test_suites.py || exit 1; \
 	done
 
 bench: $(VENV)/.installed-dev

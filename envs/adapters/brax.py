@@ -12,7 +12,7 @@ from jaxrl.envs.spaces import Box
 from jaxrl.envs.wrappers.time_limit import TimeLimit
 from jaxrl.pytree import dataclass, static
 
-from .suite import Settings, as_settings, made, package, strong, timestep
+from .suite import Settings, as_settings, made, package, theirs, timestep
 
 
 @dataclass
@@ -33,11 +33,11 @@ class Brax:
         return Box(-1, 1, (_built(self.name, self.settings).action_size,))
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
-        state = strong(_built(self.name, self.settings).reset(key))
+        state = theirs(_built(self.name, self.settings).reset, key)
         return state, state.obs
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
-        state = strong(_built(self.name, self.settings).step(state, action))
+        state = theirs(_built(self.name, self.settings).step, state, action)
         return state, timestep(state.obs, state.reward, state.done, jnp.zeros((), bool))
 
 

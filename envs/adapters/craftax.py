@@ -11,7 +11,7 @@ from jaxrl.envs.environment import ResetMode, TimeStep
 from jaxrl.envs.spaces import Box, Discrete
 from jaxrl.pytree import dataclass, static
 
-from .suite import Settings, as_settings, made, package, strong, timestep
+from .suite import Settings, as_settings, made, package, theirs, timestep
 
 _NEVER = 2**30
 
@@ -38,14 +38,14 @@ class Craftax:
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         env, params = _built(self.name, self.settings)
-        obs, state = env.reset(key, params)
-        return strong(state), obs.astype(np.float32)
+        obs, state = theirs(env.reset, key, params)
+        return state, obs.astype(np.float32)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
         env, params = _built(self.name, self.settings)
-        obs, state, reward, done, _ = env.step(key, state, action, params)
-        is_over = env.is_terminal(state, dataclasses.replace(params, max_timesteps=_NEVER))
-        return strong(state), timestep(obs.astype(np.float32), reward, is_over, done & ~is_over)
+        obs, state, reward, done, _ = theirs(env.step, key, state, action, params)
+        is_over = theirs(env.is_terminal, state, dataclasses.replace(params, max_timesteps=_NEVER))
+        return state, timestep(obs.astype(np.float32), reward, is_over, done & ~is_over)
 
 
 def from_name(name: str, *, max_steps: int | None = None, **settings: Any) -> Craftax:

@@ -14,7 +14,7 @@ from jaxrl.envs.environment import TimeStep
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space
 from jaxrl.pytree import dataclass, static
 
-from .suite import Settings, as_settings, made, package, strong, timestep
+from .suite import Settings, as_settings, made, package, theirs, timestep
 
 
 @dataclass
@@ -33,15 +33,13 @@ class Jumanji:
         return _space(_built(self.name, self.settings).action_spec, self.name)
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
-        state, first = _built(self.name, self.settings).reset(key)
-        return strong(state), self._shown(first.observation)
+        state, first = theirs(_built(self.name, self.settings).reset, key)
+        return state, self._shown(first.observation)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
-        state, found = _built(self.name, self.settings).step(state, action)
+        state, found = theirs(_built(self.name, self.settings).step, state, action)
         is_last, is_over = found.last(), found.discount == 0
-        return strong(state), timestep(
-            self._shown(found.observation), found.reward, is_last & is_over, is_last & ~is_over
-        )
+        return state, timestep(self._shown(found.observation), found.reward, is_last & is_over, is_last & ~is_over)
 
     def _shown(self, observation: Any) -> Any:
         return _values(self.observation_space, observation)

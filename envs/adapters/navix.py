@@ -10,7 +10,7 @@ from jaxrl.envs.environment import TimeStep
 from jaxrl.envs.spaces import Box, Discrete
 from jaxrl.pytree import dataclass, static
 
-from .suite import Settings, as_settings, made, package, strong, timestep
+from .suite import Settings, as_settings, made, package, theirs, timestep
 
 
 @dataclass
@@ -32,11 +32,11 @@ class Navix:
         return Discrete(len(_built(self.name, self.settings).action_set))
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
-        state = strong(_built(self.name, self.settings).reset(key))
+        state = theirs(_built(self.name, self.settings).reset, key)
         return state, state.observation
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
-        state = strong(_built(self.name, self.settings)._step(state, action))
+        state = theirs(_built(self.name, self.settings)._step, state, action)
         return state, timestep(state.observation, state.reward, state.is_termination(), state.is_truncation())
 
 

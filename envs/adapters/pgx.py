@@ -16,7 +16,7 @@ from jaxrl.envs.environment import TimeStep
 from jaxrl.envs.spaces import Box, Dict, Discrete
 from jaxrl.pytree import dataclass, static
 
-from .suite import Settings, as_settings, made, package, strong, timestep
+from .suite import Settings, as_settings, made, package, theirs, timestep
 
 Opponent = Callable[[jax.Array, Any], jax.Array]
 
@@ -49,13 +49,13 @@ class Pgx:
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         init_key, play_key = jax.random.split(key)
-        state = strong(_built(self.name, self.settings).init(init_key))
+        state = theirs(_built(self.name, self.settings).init, init_key)
         state, _ = self._until_our_move(play_key, state, jnp.zeros(()))
         return state, _shown(state)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
         step_key, play_key = jax.random.split(key)
-        state = strong(_built(self.name, self.settings).step(state, action, step_key))
+        state = theirs(_built(self.name, self.settings).step, state, action, step_key)
         state, reward = self._until_our_move(play_key, state, state.rewards[0])
         is_over = state.terminated
         return state, timestep(_shown(state), reward, is_over, state.truncated & ~is_over)
@@ -73,7 +73,7 @@ class Pgx:
         def play(carry: Any) -> Any:
             key, state, reward = carry
             key, move_key, step_key = jax.random.split(key, 3)
-            state = strong(game.step(state, self.opponent(move_key, state), step_key))
+            state = theirs(game.step, state, self.opponent(move_key, state), step_key)
             return key, state, reward + state.rewards[0]
 
         _, state, reward = jax.lax.while_loop(is_theirs, play, (key, state, reward))

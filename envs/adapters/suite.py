@@ -38,6 +38,12 @@ def as_settings(settings: dict[str, Any]) -> Settings:
     return tuple(sorted(settings.items()))
 
 
+def theirs(function: Callable[..., Any], *args: Any) -> Any:
+    """What `function` gives, strong; it may broadcast over a missing axis, which JAX can be told to refuse."""
+    with jax.numpy_rank_promotion("allow"):
+        return strong(function(*args))
+
+
 def strong(tree: Any) -> Any:
     """Every leaf as an array whose dtype does not depend on what it meets (no weak types)."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), tree)

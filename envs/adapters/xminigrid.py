@@ -10,7 +10,7 @@ from jaxrl.envs.environment import TimeStep
 from jaxrl.envs.spaces import Box, Discrete
 from jaxrl.pytree import dataclass, static
 
-from .suite import Settings, as_settings, made, package, strong, timestep
+from .suite import Settings, as_settings, made, package, theirs, timestep
 
 
 @dataclass
@@ -34,12 +34,12 @@ class XMiniGrid:
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         env, params = _built(self.name, self.settings)
-        state = strong(env.reset(params, key))
+        state = theirs(env.reset, params, key)
         return state, state.observation.astype(np.uint8)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
         env, params = _built(self.name, self.settings)
-        state = strong(env.step(params, state, action))
+        state = theirs(env.step, params, state, action)
         is_last, is_over = state.last(), state.discount == 0
         obs = state.observation.astype(np.uint8)
         return state, timestep(obs, state.reward, is_last & is_over, is_last & ~is_over)
