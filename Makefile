@@ -7,19 +7,21 @@ ARGS ?=
 SCRIPT ?= ppo_cartpole
 EXTRA ?=
 WORKERS ?= 2
+SUITES := brax craftax jumanji navix pgx xminigrid
 
 # The first interpreter that is new enough; PYTHON=/path/to/python overrides the search.
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	command -v $$python >/dev/null && $$python -c "$(IS_NEW_ENOUGH)" 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help train test lint learning bench clean
+.PHONY: help train test lint learning suites bench clean
 
 help:
 	@echo "make train     install into .venv, train PPO on CartPole-v1 over 16 seeds, print the result"
 	@echo "make test      install the development tools, then lint, type check and run the tests"
 	@echo "make lint      ruff and mypy alone"
 	@echo "make learning  the learning table of benchmarks/ (an hour on two cores)"
+	@echo "make suites    the environments of other packages, each extra in an environment of its own (ARGS=\"brax pgx\")"
 	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo_cartpole, value_based, actor_critic or replay"
 	@echo "make clean     remove .venv and every cache"
 
@@ -36,6 +38,13 @@ lint: $(VENV)/.installed-dev
 
 learning: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/learning.py $(ARGS)
+
+suites: | $(BIN)/python
+	@for suite in $(or $(ARGS),$(SUITES)); do \
+		$(BIN)/python -m venv $(VENV)/suites/$$suite && \
+		$(VENV)/suites/$$suite/bin/pip install --quiet --disable-pip-version-check -e ".[$$suite]" pytest pytest-xdist && \
+		$(VENV)/suites/$$suite/bin/pytest -W default -m "suites or not suites" -k "$$suite/" tests/envs/test_suites.py || exit 1; \
+	done
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/$(SCRIPT).py $(ARGS)

@@ -51,8 +51,16 @@ GYMNAX_NAMES = (
 """What gymnax 1.0 registers, written out so that listing the names does not import it."""
 
 
-SUITES = {"gymnasium": "any environment that Gymnasium knows, stepped on the CPU, as in gymnasium/Ant-v5"}
-"""Others' environments, `SUITE/NAME`, and what they are; `adapters/SUITE.py` makes them."""
+SUITES = {
+    "brax": "robots, as in brax/ant",
+    "craftax": "Craftax, as in craftax/Craftax-Classic-Symbolic-v1",
+    "gymnasium": "any environment that Gymnasium knows, stepped on the CPU, as in gymnasium/Ant-v5",
+    "jumanji": "combinatorial problems and games, as in jumanji/Game2048-v1",
+    "navix": "MiniGrid, as in navix/Navix-Empty-8x8-v0",
+    "pgx": "board games and MinAtar, as in pgx/connect_four",
+    "xminigrid": "XLand-MiniGrid, as in xminigrid/MiniGrid-DoorKey-8x8",
+}
+"""Others' environments, `SUITE/NAME`, and what they are; `adapters/SUITE.py` makes them from the package SUITE."""
 
 
 def without_velocities(

@@ -22,6 +22,7 @@ from jaxrl.pytree import dataclass, static, unknown_name
 
 from .gymnax_corrected import CORRECTED
 from .gymnax_corrections import DERIVED_PARAMS, consistent_params, derived_params, true_bounds
+from .suite import strong
 
 _UNBOUNDED = float(np.finfo(np.float32).max)
 
@@ -86,7 +87,7 @@ class Gymnax:
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         with _gymnaxs_broadcasting():
             obs, state = self.rules.env.reset_env(key, consistent_params(self.rules.env, self.params))
-        return _strong(state), _strong(obs)
+        return strong(state), strong(obs)
 
     def step(self, key: jax.Array, state: Any, action: Any) -> tuple[Any, TimeStep]:
         env, params = self.rules.env, consistent_params(self.rules.env, self.params)
@@ -95,12 +96,12 @@ class Gymnax:
         with _gymnaxs_broadcasting():
             obs, state, reward, terminated, info = env.step_env(key, state, action, params)
             truncated = env.is_truncated(state, params)
-        return _strong(state), TimeStep(
-            obs=_strong(obs),
+        return strong(state), TimeStep(
+            obs=strong(obs),
             reward=jnp.asarray(reward, jnp.float32),
             terminated=jnp.asarray(terminated, bool),
             truncated=jnp.asarray(truncated, bool),
-            info=_strong(dict(info)),
+            info=strong(dict(info)),
         )
 
 
@@ -179,14 +180,9 @@ def _fingerprint(value: Any) -> Any:
     return (type(value), value)
 
 
-def _strong(tree: Any) -> Any:
-    """Every leaf as an array whose dtype does not depend on what it meets (no weak types)."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf)), tree)
-
-
 def _strong_params(params: Any, defaults: Any) -> Any:
     if type(params) is not type(defaults):
-        return _strong(params)
+        return strong(params)
     return jax.tree.map(lambda default, value: _like(default, value, "A gymnax param"), defaults, params)
 
 

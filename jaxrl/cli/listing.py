@@ -1,5 +1,6 @@
 """`jaxrl list`: what there is to train, and to train on."""
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 
@@ -42,6 +43,8 @@ def show_list(arguments: Sequence[str]) -> int:
     print("\nEnvironments (env=...), and the algorithms with settings tuned for them")
     for env in names():
         print(f"  {env:<{width}}  {', '.join(name for name in algorithms if env in tuned[name])}".rstrip())
+    print("\nEnvironments of other packages")
     for suite, meaning in SUITES.items():
-        print(f"  {f'{suite}/NAME':<{width}}  {meaning}")
+        missing = "" if importlib.util.find_spec(suite) else f'; pip install "jaxrl[{suite}]"'
+        print(f"  {f'{suite}/NAME':<{width}}  {meaning}{missing}")
     return 0
