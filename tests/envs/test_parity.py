@@ -181,7 +181,7 @@ def test_minatars_chance_steps_are_among_those_possible(game):
         indices = indices[(game.before["e_spawn_timer"] > 0)[indices] | (game.before["d_spawn_timer"] > 0)[indices]]
     assert (indices.size > 0) == (game.name in ("asterix", "seaquest", "freeway"))
     shown = slice(0, 2) if game.name == "freeway" else slice(None)  # the new speeds of eight cars are left out
-    for index in indices[:40]:
+    for index in indices[:15]:
         _, steps = game.outcomes({name: value[index] for name, value in game.before.items()}, game.action[index])
         same = (np.asarray(steps.obs)[..., shown] == game.obs[index][None, ..., shown]).all((1, 2, 3))
         same &= np.asarray(steps.reward) == game.reward[index]
