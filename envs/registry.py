@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxrl.pytree import unknown_name
 
+from .box2d.lunar_lander import LunarLander
 from .probes import PROBES
 from .wrappers.select_observation import SelectObservation
 from .wrappers.wrap import COMMON_SETTINGS, CommonSettings, wrap
@@ -54,6 +55,8 @@ def cart_pole_without_velocities(*, max_steps: int | None = None, **settings: An
 
 _factories: dict[str, Factory] = {
     "CartPoleNoVel-v1": cart_pole_without_velocities,
+    "LunarLander-v3": LunarLander,
+    "LunarLanderContinuous-v3": functools.partial(LunarLander, continuous=True),
     **{f"Probe/{probe.__name__}-v0": probe for probe in PROBES},
     **{f"Probe/{probe.__name__}Continuous-v0": functools.partial(probe, continuous=True) for probe in PROBES},
 }

@@ -1,0 +1,115 @@
+"""Sub-steps at the impacts of a fast body: b2World::SolveTOI and b2Island::SolveTOI of Box2D 2.3.
+
+A body that would end a step inside an edge is taken back to where it met it, and goes on from there with what the
+contact leaves of its velocity. Its joints have no part in this; they act again in the next step.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .contact_solver import ContactRows, Impulses, Velocity, contact_rows, correct_contact, solve_contact
+from .contacts import Contacts, updated
+from .geometry import LINEAR_SLOP, Polygon
+from .manifold import Manifold, collide
+from .time_of_impact import Pose, Sweep, time_of_impact
+
+_BAUMGARTE, _POSITION_ITERATIONS, _MAX_SUB_STEPS = 0.75, 20, 8
+_LAST = 1.0 - 10 * 1.1920929e-07
+_AT_REST = 1e-7
+"""m/s: iterations that change a velocity by less than this change nothing."""
+
+
+class Body(NamedTuple):
+    """A body in the middle of a step."""
+
+    sweep: Sweep
+    """What is left of its motion."""
+    velocity: Velocity
+    contacts: Contacts
+
+
+class _Impacts(NamedTuple):
+    body: Body
+    time: Any
+    """[]: how much of the step is over."""
+    times: Any
+    """[S]: of the impact on each edge, as parts of what is left; 1 where there is none."""
+    num: Any
+    """int32 [S]: impacts on each edge; after too many, or one that proved to be none, it is left out."""
+
+
+def solve_impacts(polygon: Polygon, body: Body, edges: Any, friction: Any, step: tuple[float, int]) -> Body:
+    """The body at the end of the step, after its impacts on `edges` [S, 2, 2]. `step`: its seconds, and velocity
+    iterations."""
+    is_edge = body.contacts.edge >= 0
+
+    def times(sweep: Sweep, num: Any) -> Any:
+        found = jax.vmap(lambda edge: time_of_impact(polygon, sweep, edge))(edges)
+        return jnp.where(is_edge & (num <= _MAX_SUB_STEPS), found, 1.0)
+
+    def is_impact(impacts: _Impacts) -> Any:
+        return impacts.time + (1.0 - impacts.time) * impacts.times.min() < _LAST
+
+    def impact(impacts: _Impacts) -> _Impacts:
+        part, slot = impacts.times.min(), impacts.times.argmin()
+        body, time = impacts.body, impacts.time + (1.0 - impacts.time) * part
+        pose = body.sweep.at(part)
+        manifold = jax.vmap(lambda edge: collide(polygon, pose.position, pose.angle, edge))(edges)
+        is_slot = jnp.arange(len(edges)) == slot
+        is_touching = (manifold.count > 0)[slot]
+        contacts = updated(body.contacts, body.contacts.edge, manifold, is_slot | is_touching)
+        manifold = manifold._replace(count=jnp.where(is_edge, manifold.count, 0))
+        moved = _sub_step(polygon, pose, body.velocity, (manifold, friction), ((1.0 - time) * step[0], step[1]))
+        sweep, velocity = jax.tree.map(
+            lambda new, old: jnp.where(is_touching, new, old), moved, (body.sweep, body.velocity)
+        )
+        num = impacts.num + jnp.where(is_slot, jnp.where(is_touching, 1, _MAX_SUB_STEPS + 1), 0)
+        time = jnp.where(is_touching, time, impacts.time)
+        return _Impacts(Body(sweep, velocity, contacts), time, times(sweep, num), num)
+
+    num = jnp.zeros(len(edges), jnp.int32)
+    start = _Impacts(body, jnp.float32(0.0), times(body.sweep, num), num)
+    return jax.lax.while_loop(is_impact, impact, start).body
+
+
+def _sub_step(
+    polygon: Polygon, pose: Pose, velocity: Velocity, touch: tuple[Manifold, Any], step: tuple[Any, int]
+) -> tuple[Sweep, Velocity]:
+    """From `pose`: correct the position, solve the velocity without a warm start, move for `step[0]` seconds."""
+    manifold, friction = touch
+    slots = [jax.tree.map(lambda leaf, s=slot: leaf[s], manifold) for slot in range(len(manifold.count))]
+
+    def correct(carry: Any) -> Any:
+        pose, _, num = carry
+        least = jnp.float32(0.0)
+        for each in slots:
+            position, angle, separation = correct_contact(polygon, each, *pose, _BAUMGARTE)
+            pose, least = Pose(position, angle), jnp.minimum(least, separation)
+        return pose, least >= -1.5 * LINEAR_SLOP, num + 1
+
+    pose, _, _ = jax.lax.while_loop(
+        lambda carry: ~carry[1] & (carry[2] < _POSITION_ITERATIONS), correct, (pose, jnp.bool_(False), 0)
+    )
+    rows = [contact_rows(polygon, each, *pose, friction) for each in slots]
+    velocity = _solve(rows, velocity, step[1])
+    end = Pose(pose.position + step[0] * jnp.stack([velocity.x, velocity.y]), pose.angle + step[0] * velocity.spin)
+    return Sweep(pose, end), velocity
+
+
+def _solve(rows: list[ContactRows], velocity: Velocity, iterations: int) -> Velocity:
+    """The velocity after the contacts' iterations; they are alike once one of them changes nothing."""
+
+    def iterate(carry: Any) -> Any:
+        old, impulses, _, num = carry
+        velocity, new = old, []
+        for row, impulse in zip(rows, impulses, strict=True):
+            velocity, impulse = solve_contact(row, velocity, impulse)
+            new.append(impulse)
+        change = jnp.abs(jnp.stack(velocity) - jnp.stack(old)).max()
+        return velocity, new, change < _AT_REST, num + 1
+
+    zero = Impulses(*(jnp.zeros_like(velocity.x) for _ in range(4)))
+    carry = (velocity, [zero] * len(rows), jnp.bool_(False), 0)
+    return jax.lax.while_loop(lambda carry: ~carry[2] & (carry[3] < iterations), iterate, carry)[0]
