@@ -13,8 +13,7 @@ from jaxrl.pytree import Scalar, dataclass, hyperparameter, static
 
 from .geometry import box, cross, polygon, rotated
 from .revolute_joint import RevoluteJoint
-from .time_of_impact import Pose, Sweep
-from .world import Drive, Iterations, World, WorldState, at_rest, step, touches_ground
+from .world import Drive, Iterations, World, WorldState, at_rest, fly, step
 
 FPS = 50
 SCALE = 30.0
@@ -32,7 +31,6 @@ _HULL = polygon([(x / SCALE, y / SCALE) for x, y in _CORNERS], density=5.0)
 _LEG = box(LEG_WIDTH, LEG_HEIGHT, density=1.0)
 HULL, LEG_0, LEG_1 = 0, 1, 2
 _SIDE = {LEG_0: -1, LEG_1: 1}
-_NUM_EDGES = 2  # the terrain's edges are 2 m wide, the hull and the legs less, at any angle
 
 
 def _joint(leg: int) -> RevoluteJoint:
@@ -46,7 +44,8 @@ WORLD = World(
     polygons=(_HULL, _LEG, _LEG),
     joints=(_joint(LEG_1), _joint(LEG_0)),  # Box2D visits last what was made first
     feet=(LEG_1, LEG_0),
-    num_edges=_NUM_EDGES,
+    hull=HULL,
+    num_edges=2,  # they are 2 m wide, and every body less, at any angle
 )
 
 
@@ -126,31 +125,22 @@ class LunarLander:
             ground=ground,
             shaping=jnp.float32(0.0),
             wind=jnp.asarray(wind, jnp.float32),
-            time=jnp.int32(-1),
+            time=jnp.int32(0),
         )
-        nothing = jnp.zeros(2) if self.continuous else jnp.int32(0)
-        state, timestep = self.play(state, nothing, jnp.zeros(2))
-        return state, timestep.obs
+        world, wind = self._blown(state)
+        world = fly(WORLD, world, self._drive(), self._iterations())  # Gymnasium's reset has a step without engines
+        obs = observation(world)
+        return dataclasses.replace(state, world=world, wind=wind, shaping=potential(obs)), obs
 
     def play(self, state: LunarLanderState, action: Any, dispersion: Any) -> tuple[LunarLanderState, TimeStep]:
         """`step`, given the noise of the engines: two numbers in [-1, 1]."""
-        world, wind = self._blown(state) if self.enable_wind else (state.world, state.wind)
+        world, wind = self._blown(state)
         main, side, direction = self._throttles(action)
         world = self._fired(world, main, side * direction, dispersion)
-        drive = Drive(
-            seconds=1 / FPS,
-            gravity=self.gravity,
-            friction=self.friction,
-            motor_speed=[0.3 * _SIDE[joint.body_b] for joint in WORLD.joints],
-            motor_torque=[self.leg_torque for _ in WORLD.joints],
-        )
-        start = Pose(world.position[HULL], world.angle[HULL])
-        world = step(WORLD, world, state.ground, drive, Iterations(self.velocity_iterations, self.position_iterations))
-        end = Pose(world.position[HULL], world.angle[HULL])
-        has_crashed = touches_ground(_HULL, Sweep(start, end), state.ground, _NUM_EDGES)
+        world = step(WORLD, world, state.ground, self._drive(), self._iterations())
 
         obs = observation(world)
-        is_lost, has_landed = has_crashed | (jnp.abs(obs[0]) >= 1.0), world.is_asleep
+        is_lost, has_landed = world.has_crashed | (jnp.abs(obs[0]) >= 1.0), world.is_asleep
         shaping = potential(obs)
         reward = shaping - state.shaping - 0.30 * main - 0.03 * side
         reward = jnp.where(has_landed, 100.0, jnp.where(is_lost, -100.0, reward))
@@ -169,6 +159,18 @@ class LunarLander:
         from .lunar_lander_drawing import draw
 
         return draw(state)
+
+    def _drive(self) -> Drive:
+        return Drive(
+            seconds=1 / FPS,
+            gravity=self.gravity,
+            friction=self.friction,
+            motor_speed=[0.3 * _SIDE[joint.body_b] for joint in WORLD.joints],
+            motor_torque=[self.leg_torque for _ in WORLD.joints],
+        )
+
+    def _iterations(self) -> Iterations:
+        return Iterations(self.velocity_iterations, self.position_iterations)
 
     def _throttles(self, action: Any) -> tuple[Any, Any, Any]:
         """The power of the main engine and of a side engine in 0 .. 1, and which: -1 the left one, 1 the right one."""
@@ -196,6 +198,8 @@ class LunarLander:
 
     def _blown(self, state: LunarLanderState) -> tuple[WorldState, Any]:
         """After a step's wind, which ceases while a leg touches the ground, and the wind's new phase."""
+        if not self.enable_wind:
+            return state.world, state.wind
         in_air = ~state.world.contacts.is_grounded.any()
         strength = jnp.tanh(jnp.sin(0.02 * state.wind) + jnp.sin(jnp.pi * 0.01 * state.wind))
         strength = jnp.where(in_air, strength, 0.0) / FPS

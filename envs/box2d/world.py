@@ -1,5 +1,7 @@
 """One step of bodies, joints and ground: b2World::Step of Box2D 2.3, for what Gymnasium's tasks need of it."""
 
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -10,12 +12,13 @@ from jaxrl.pytree import dataclass
 
 from .contact_solver import Impulses, Velocity, contact_rows
 from .contacts import Contacts, nearby_edges, no_contacts, stored, updated
-from .geometry import Polygon, stacked
+from .geometry import SKIN, Polygon, dot, stacked
 from .impacts import Body, solve_impacts
 from .island import Contact, Joint, Solution, correct_positions, solve_velocities
+from .lanes import only_where
 from .manifold import Manifold, collide
 from .revolute_joint import FREE, JointImpulses, RevoluteJoint, joint_rows, limit_state
-from .time_of_impact import Pose, Sweep, time_of_impact
+from .time_of_impact import Pose, Sweep
 
 _LINEAR_SLEEP, _ANGULAR_SLEEP, TIME_TO_SLEEP = 0.01, 2.0 / 180.0 * np.pi, 0.5
 
@@ -28,8 +31,10 @@ class World(NamedTuple):
     """In the order in which Box2D solves them."""
     feet: tuple[int, ...]
     """The bodies that stand on the ground, with equally many corners, in the order in which Box2D solves them."""
+    hull: int
+    """The body that must not touch the ground; how the ground holds it up is left out."""
     num_edges: int
-    """How many edges a foot may touch at once."""
+    """How many edges a body may touch at once."""
 
 
 class Iterations(NamedTuple):
@@ -69,6 +74,8 @@ class WorldState:
     """float32 [B]: seconds since the body last moved noticeably."""
     is_asleep: jax.Array
     """bool []: all bodies have come to rest."""
+    has_crashed: jax.Array
+    """bool []: the hull has touched the ground."""
     joint_impulse: jax.Array
     """float32 [J, 4]: x, y, limit, motor."""
     limit_state: jax.Array
@@ -88,16 +95,50 @@ def at_rest(world: World, position: Any, angle: Any) -> WorldState:
         spin=jnp.zeros(num),
         sleep_time=jnp.zeros(num),
         is_asleep=jnp.bool_(False),
+        has_crashed=jnp.bool_(False),
         joint_impulse=jnp.zeros((len(world.joints), 4)),
         limit_state=jnp.full(len(world.joints), FREE, jnp.int32),
         contacts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *contacts),
     )
 
 
+def fly(world: World, state: WorldState, drive: Drive, iterations: Iterations) -> WorldState:
+    """The state a time step later, far from the ground."""
+    joints, impulses = _joints(world, state, drive)
+    start = Solution(_velocities(state, drive), impulses, ())
+    solution = solve_velocities(joints, (), start, iterations.velocity)
+    return _moved(world, state, drive, (joints, (), solution), iterations)
+
+
 def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
     """The state a time step later, on `ground` [P, 2] (points at equal distances in x, joined by edges)."""
-    dt = drive.seconds
-    feet = np.asarray(world.feet)
+    flown = fly(world, state, drive, iterations)
+
+    def on_ground(argument: Any) -> WorldState:
+        state, ground, drive = argument
+        return _step_on_ground(world, state, ground, drive, iterations)
+
+    return only_where(_is_near(world, state, flown, ground), on_ground, (state, ground, drive), flown)
+
+
+def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) -> Any:
+    """bool []: whether a body touches the ground, or could in this step. Circles about the bodies are looked at."""
+    bodies = np.asarray([*world.feet, world.hull])
+    radii = np.asarray([np.sqrt((world.polygons[body].vertices ** 2).sum(1).max()) for body in bodies])
+    centers = state.position[bodies]
+    path = flown.position[bodies] - centers
+    reach = radii + jnp.sqrt(dot(path, path)) + 2 * SKIN
+    _, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(centers[:, 0])
+    start, along = edges[:, :, 0], edges[:, :, 1] - edges[:, :, 0]
+    offset = centers[:, None] - start
+    part = jnp.clip(dot(offset, along) / dot(along, along), 0.0, 1.0)
+    gap = offset - part[..., None] * along
+    return (dot(gap, gap) <= reach[:, None] ** 2).any() | (state.contacts.count > 0).any()
+
+
+def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
+    """b2World::Step: find the contacts, solve velocities and positions, then the impacts on the way."""
+    feet, start = np.asarray(world.feet), Pose(state.position, state.angle)
     polygons = stacked([world.polygons[body] for body in world.feet])
     edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(state.position[feet, 0])
     manifolds = jax.vmap(jax.vmap(collide, (None, None, None, 0)))(
@@ -108,48 +149,73 @@ def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations:
 
     joints, joint_impulses = _joints(world, state, drive)
     touches = _touches(world, state, polygons, manifolds, drive.friction)
-    velocity = state.velocity + dt * jnp.stack([0.0 * drive.gravity, drive.gravity])
-    start = Solution(_velocities(velocity, state.spin), joint_impulses, _impulses(contacts))
-    solution = solve_velocities(joints, touches, start, iterations.velocity)
-    velocity, spin = _stacked_velocities(solution.velocities)
-
-    moved = Pose(state.position + dt * velocity, state.angle + dt * spin)
-    poses = tuple(Pose(moved.position[body], moved.angle[body]) for body in range(len(world.polygons)))
-    poses, is_right = correct_positions(world.polygons, joints, touches, poses, iterations.position)
-    position, angle = jnp.stack([pose.position for pose in poses]), jnp.stack([pose.angle for pose in poses])
-    sleep_time, is_asleep = _sleep(state, velocity, spin, dt, is_right)
-    velocity, spin = jnp.where(is_asleep, 0.0, velocity), jnp.where(is_asleep, 0.0, spin)
+    before = Solution(_velocities(state, drive), joint_impulses, _impulses(contacts))
+    solution = solve_velocities(joints, touches, before, iterations.velocity)
+    moved = _moved(world, state, drive, (joints, touches, solution), iterations)
 
     impulses = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(edge.shape), *solution.contacts)
-    bodies = Body(
-        Sweep(Pose(state.position[feet], state.angle[feet]), Pose(position[feet], angle[feet])),
-        Velocity(velocity[feet, 0], velocity[feet, 1], spin[feet]),
-        jax.vmap(stored)(contacts, impulses),
+    impact = functools.partial(solve_impacts, friction=drive.friction, step=(drive.seconds, iterations.velocity))
+    on_feet = jax.vmap(impact)(polygons, _body(start, moved, feet, jax.vmap(stored)(contacts, impulses)), edges)
+
+    hull = world.polygons[world.hull]
+    edge, edges = nearby_edges(ground, state.position[world.hull, 0], world.num_edges)
+    manifolds = jax.vmap(collide, (None, None, None, 0))(
+        hull, state.position[world.hull], state.angle[world.hull], edges
     )
-    bodies = jax.vmap(
-        lambda polygon, body, edges: solve_impacts(polygon, body, edges, drive.friction, (dt, iterations.velocity))
-    )(polygons, bodies, edges)
-    return WorldState(
-        position=position.at[feet].set(bodies.sweep.end.position),
-        angle=angle.at[feet].set(bodies.sweep.end.angle),
-        velocity=velocity.at[feet].set(jnp.stack([bodies.velocity.x, bodies.velocity.y], -1)),
-        spin=spin.at[feet].set(bodies.velocity.spin),
+    contacts = updated(no_contacts(world.num_edges), edge, manifolds, jnp.ones(edge.shape, bool))
+    on_hull = impact(hull, _body(start, moved, world.hull, contacts), edges)
+    moved = _placed(_placed(moved, feet, on_feet), world.hull, on_hull)
+    has_crashed = state.has_crashed | on_hull.contacts.is_grounded
+    return dataclasses.replace(moved, contacts=on_feet.contacts, has_crashed=has_crashed)
+
+
+def _body(start: Pose, moved: WorldState, bodies: Any, contacts: Contacts) -> Body:
+    """Bodies on their way through a step."""
+    velocity = moved.velocity[bodies]
+    return Body(
+        Sweep(Pose(start.position[bodies], start.angle[bodies]), Pose(moved.position[bodies], moved.angle[bodies])),
+        Velocity(velocity[..., 0], velocity[..., 1], moved.spin[bodies]),
+        contacts,
+    )
+
+
+def _placed(state: WorldState, bodies: Any, found: Body) -> WorldState:
+    """`state` with these bodies at the end of their way."""
+    return dataclasses.replace(
+        state,
+        position=state.position.at[bodies].set(found.sweep.end.position),
+        angle=state.angle.at[bodies].set(found.sweep.end.angle),
+        velocity=state.velocity.at[bodies].set(jnp.stack([found.velocity.x, found.velocity.y], -1)),
+        spin=state.spin.at[bodies].set(found.velocity.spin),
+    )
+
+
+def _moved(
+    world: World,
+    state: WorldState,
+    drive: Drive,
+    solved: tuple[tuple[Joint, ...], tuple[Contact, ...], Solution],
+    iterations: Iterations,
+) -> WorldState:
+    """The state after moving with the velocities that were found, positions corrected."""
+    joints, touches, solution = solved
+    velocity = jnp.stack([jnp.stack([each.x, each.y]) for each in solution.velocities])
+    spin = jnp.stack([each.spin for each in solution.velocities])
+    position, angle = state.position + drive.seconds * velocity, state.angle + drive.seconds * spin
+    poses = tuple(Pose(position[body], angle[body]) for body in range(len(world.polygons)))
+    poses, is_right = correct_positions(world.polygons, joints, touches, poses, iterations.position)
+    sleep_time, is_asleep = _sleep(state, velocity, spin, drive.seconds, is_right)
+    return dataclasses.replace(
+        state,
+        position=jnp.stack([pose.position for pose in poses]),
+        angle=jnp.stack([pose.angle for pose in poses]),
+        velocity=jnp.where(is_asleep, 0.0, velocity),
+        spin=jnp.where(is_asleep, 0.0, spin),
         sleep_time=sleep_time,
         is_asleep=is_asleep,
         joint_impulse=jnp.stack([jnp.stack(each) for each in solution.joints]),
         limit_state=jnp.stack([joint.state for joint in joints]),
-        contacts=bodies.contacts,
     )
-
-
-def touches_ground(polygon: Polygon, sweep: Sweep, ground: Any, num_edges: int) -> Any:
-    """bool []: whether a body touches an edge where it is at first, or meets one on its way."""
-    _, edges = nearby_edges(ground, sweep.start.position[0], num_edges)
-
-    def is_touched(edge: Any) -> Any:
-        return (collide(polygon, *sweep.start, edge).count > 0) | (time_of_impact(polygon, sweep, edge) < 1.0)
-
-    return jax.vmap(is_touched)(edges).any()
 
 
 def _joints(world: World, state: WorldState, drive: Drive) -> tuple[tuple[Joint, ...], tuple[JointImpulses, ...]]:
@@ -183,12 +249,11 @@ def _touches(
     return tuple(touches)
 
 
-def _velocities(velocity: Any, spin: Any) -> tuple[Velocity, ...]:
-    return tuple(Velocity(velocity[body, 0], velocity[body, 1], spin[body]) for body in range(spin.shape[0]))
-
-
-def _stacked_velocities(velocities: tuple[Velocity, ...]) -> tuple[Any, Any]:
-    return jnp.stack([jnp.stack([v.x, v.y]) for v in velocities]), jnp.stack([v.spin for v in velocities])
+def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
+    """The velocities of the bodies after a step's gravity."""
+    fall = drive.seconds * drive.gravity
+    bodies = range(state.spin.shape[0])
+    return tuple(Velocity(state.velocity[b, 0], state.velocity[b, 1] + fall, state.spin[b]) for b in bodies)
 
 
 def _impulses(contacts: Contacts) -> tuple[Impulses, ...]:
