@@ -1,5 +1,6 @@
 """Which edges of the ground a body can touch, and what a contact keeps from step to step."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -9,6 +10,8 @@ from jaxrl.pytree import dataclass
 
 from .contact_solver import Impulses
 from .manifold import Manifold
+
+_SLOTS = ("edge", "count", "ids", "normal_impulse", "tangent_impulse")
 
 
 @dataclass
@@ -28,6 +31,8 @@ class Contacts:
     is_grounded: jax.Array
     """bool []: set when a contact begins, cleared when one ends (also where another goes on), as Gymnasium's
     listeners do."""
+    has_touched: jax.Array
+    """bool []: a contact has begun at some time."""
 
 
 def no_contacts(num_slots: int) -> Contacts:
@@ -39,6 +44,7 @@ def no_contacts(num_slots: int) -> Contacts:
         normal_impulse=jnp.zeros((num_slots, 2)),
         tangent_impulse=jnp.zeros((num_slots, 2)),
         is_grounded=jnp.bool_(False),
+        has_touched=jnp.bool_(False),
     )
 
 
@@ -79,26 +85,19 @@ def updated(contacts: Contacts, edge: Any, manifold: Manifold, which: Any) -> Co
         normal_impulse=kept(contacts.normal_impulse),
         tangent_impulse=kept(contacts.tangent_impulse),
         is_grounded=(contacts.is_grounded | begins) & ~ends,
+        has_touched=contacts.has_touched | begins,
     )
-    chosen = jax.tree.map(lambda a, b: _where(which, a, b), _slots(new), _slots(contacts))
-    return Contacts(**chosen, is_grounded=new.is_grounded)
+    slots = {name: _where(which, getattr(new, name), getattr(contacts, name)) for name in _SLOTS}
+    return dataclasses.replace(new, **slots)
 
 
 def stored(contacts: Contacts, impulses: Impulses) -> Contacts:
     """The contacts with the impulses [S] of this step, for the next to start from."""
-    return Contacts(
-        edge=contacts.edge,
-        count=contacts.count,
-        ids=contacts.ids,
+    return dataclasses.replace(
+        contacts,
         normal_impulse=jnp.stack([impulses.normal_1, impulses.normal_2], -1),
         tangent_impulse=jnp.stack([impulses.tangent_1, impulses.tangent_2], -1),
-        is_grounded=contacts.is_grounded,
     )
-
-
-def _slots(contacts: Contacts) -> dict[str, Any]:
-    names = ("edge", "count", "ids", "normal_impulse", "tangent_impulse")
-    return {name: getattr(contacts, name) for name in names}
 
 
 def _where(which: Any, a: Any, b: Any) -> Any:

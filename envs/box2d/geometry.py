@@ -21,6 +21,10 @@ class Polygon(NamedTuple):
     """[V, 2], counter-clockwise."""
     normals: Any
     """[V, 2]: of the side from vertex v to the next."""
+    ends: Any
+    """[V, 2]: the next vertex."""
+    following: Any
+    """int32 [V]: the number of the next vertex."""
     center: Any
     """[2]: the centre of mass in the coordinates in which the polygon was given."""
     inverse_mass: Any
@@ -42,7 +46,9 @@ def polygon(points: Sequence[tuple[float, float]], density: float) -> Polygon:
     sides = following - vertices
     normals = np.stack([sides[:, 1], -sides[:, 0]], 1) / np.linalg.norm(sides, axis=1, keepdims=True)
     inverse_inertia = 12 / (density * (doubled * squares).sum())
-    return Polygon(*map(np.float32, (vertices, normals, center, 1 / (density * area), inverse_inertia)))
+    numbers = np.roll(np.arange(len(points), dtype=np.int32), -1)
+    measures = map(np.float32, (center, 1 / (density * area), inverse_inertia))
+    return Polygon(*map(np.float32, (vertices, normals, following)), numbers, *measures)
 
 
 def box(half_width: float, half_height: float, density: float) -> Polygon:
@@ -52,8 +58,14 @@ def box(half_width: float, half_height: float, density: float) -> Polygon:
 
 
 def stacked(polygons: Sequence[Polygon]) -> Polygon:
-    """Polygons with equally many corners side by side, for `vmap`."""
-    return Polygon(*(np.stack(parts) for parts in zip(*polygons, strict=True)))
+    """Polygons side by side, for `vmap`; where some have fewer corners, their last one is repeated."""
+    most = max(len(each.vertices) for each in polygons)
+
+    def padded(rows: Any) -> Any:
+        return np.concatenate([rows, np.repeat(rows[-1:], most - len(rows), axis=0)])
+
+    alike = [Polygon(*map(padded, each[:4]), *each[4:]) for each in polygons]
+    return Polygon(*(np.stack(parts) for parts in zip(*alike, strict=True)))
 
 
 def rotated(vectors: Any, angle: Any) -> Any:

@@ -4,6 +4,7 @@ A body that would end a step inside an edge is taken back to where it met it, an
 contact leaves of its velocity. Its joints have no part in this; they act again in the next step.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +12,13 @@ import jax.numpy as jnp
 
 from .contact_solver import ContactRows, Impulses, Velocity, contact_rows, correct_contact, solve_contact
 from .contacts import Contacts, updated
-from .geometry import LINEAR_SLOP, Polygon
+from .geometry import LINEAR_SLOP, Polygon, cross, dot, rotated
 from .manifold import Manifold, collide
-from .time_of_impact import Pose, Sweep, time_of_impact
+from .time_of_impact import TARGET, TOLERANCE, Pose, Sweep, time_of_impact
 
 _BAUMGARTE, _POSITION_ITERATIONS, _MAX_SUB_STEPS = 0.75, 20, 8
 _LAST = 1.0 - 10 * 1.1920929e-07
-_AT_REST = 1e-7
+_AT_REST = 1e-6
 """m/s: iterations that change a velocity by less than this change nothing."""
 
 
@@ -34,10 +35,9 @@ class _Impacts(NamedTuple):
     body: Body
     time: Any
     """[]: how much of the step is over."""
-    times: Any
-    """[S]: of the impact on each edge, as parts of what is left; 1 where there is none."""
     num: Any
     """int32 [S]: impacts on each edge; after too many, or one that proved to be none, it is left out."""
+    is_over: Any
 
 
 def solve_impacts(polygon: Polygon, body: Body, edges: Any, friction: Any, step: tuple[float, int]) -> Body:
@@ -45,33 +45,49 @@ def solve_impacts(polygon: Polygon, body: Body, edges: Any, friction: Any, step:
     iterations."""
     is_edge = body.contacts.edge >= 0
 
-    def times(sweep: Sweep, num: Any) -> Any:
-        found = jax.vmap(lambda edge: time_of_impact(polygon, sweep, edge))(edges)
-        return jnp.where(is_edge & (num <= _MAX_SUB_STEPS), found, 1.0)
-
-    def is_impact(impacts: _Impacts) -> Any:
-        return impacts.time + (1.0 - impacts.time) * impacts.times.min() < _LAST
-
     def impact(impacts: _Impacts) -> _Impacts:
-        part, slot = impacts.times.min(), impacts.times.argmin()
-        body, time = impacts.body, impacts.time + (1.0 - impacts.time) * part
+        body, num = impacts.body, impacts.num
+        times = jax.vmap(lambda edge: time_of_impact(polygon, body.sweep, edge))(edges)
+        times = jnp.where(is_edge & (num <= _MAX_SUB_STEPS), times, 1.0)
+        part, slot = times.min(), times.argmin()
+        time = impacts.time + (1.0 - impacts.time) * part
+        is_over = time >= _LAST
         pose = body.sweep.at(part)
         manifold = jax.vmap(lambda edge: collide(polygon, pose.position, pose.angle, edge))(edges)
-        is_slot = jnp.arange(len(edges)) == slot
-        is_touching = (manifold.count > 0)[slot]
-        contacts = updated(body.contacts, body.contacts.edge, manifold, is_slot | is_touching)
         manifold = manifold._replace(count=jnp.where(is_edge, manifold.count, 0))
+        is_slot, is_touching = jnp.arange(len(edges)) == slot, (manifold.count > 0)[slot] & ~is_over
+        contacts = updated(body.contacts, body.contacts.edge, manifold, (is_slot | is_touching) & ~is_over)
         moved = _sub_step(polygon, pose, body.velocity, (manifold, friction), ((1.0 - time) * step[0], step[1]))
-        sweep, velocity = jax.tree.map(
-            lambda new, old: jnp.where(is_touching, new, old), moved, (body.sweep, body.velocity)
-        )
-        num = impacts.num + jnp.where(is_slot, jnp.where(is_touching, 1, _MAX_SUB_STEPS + 1), 0)
-        time = jnp.where(is_touching, time, impacts.time)
-        return _Impacts(Body(sweep, velocity, contacts), time, times(sweep, num), num)
+        old = (body.sweep, body.velocity)
+        sweep, velocity = jax.tree.map(lambda new, old: jnp.where(is_touching, new, old), moved, old)
+        num = num + jnp.where(is_slot, jnp.where(is_touching, 1, _MAX_SUB_STEPS + 1), 0)
+        return _Impacts(Body(sweep, velocity, contacts), jnp.where(is_touching, time, impacts.time), num, is_over)
 
-    num = jnp.zeros(len(edges), jnp.int32)
-    start = _Impacts(body, jnp.float32(0.0), times(body.sweep, num), num)
-    return jax.lax.while_loop(is_impact, impact, start).body
+    start = _Impacts(body, jnp.float32(0.0), jnp.zeros(len(edges), jnp.int32), jnp.bool_(False))
+    return jax.lax.while_loop(lambda impacts: ~impacts.is_over, impact, start).body
+
+
+def can_meet(polygon: Polygon, body: Body, edges: Any) -> Any:
+    """bool []: whether an impact is possible: at the start or the end of its way the body is close to an edge."""
+
+    reach = TARGET + TOLERANCE
+
+    def is_close(pose: Pose, edge: Any) -> Any:
+        heights, spread = _along(polygon, pose, edge)
+        return (heights.min() < reach) & (heights.max() > -reach) & (spread > -reach)
+
+    is_edge = body.contacts.edge >= 0
+    close = [jax.vmap(functools.partial(is_close, pose))(edges) for pose in (body.sweep.start, body.sweep.end)]
+    return ((close[0] | close[1]) & is_edge).any()
+
+
+def _along(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any]:
+    """How far the corners are above the edge's line [V], and how far the body reaches into the edge's length."""
+    along = edge[1] - edge[0]
+    length = jnp.sqrt(dot(along, along))
+    offset = pose.position + rotated(polygon.vertices, pose.angle) - edge[0]
+    parts = dot(offset, along) / length
+    return cross(along, offset) / length, jnp.minimum(parts.max(), length - parts.min())
 
 
 def _sub_step(

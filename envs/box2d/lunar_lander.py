@@ -30,6 +30,7 @@ _CORNERS = [(17, -10), (17, 0), (14, 17), (-14, 17), (-17, 0), (-17, -10)]
 _HULL = polygon([(x / SCALE, y / SCALE) for x, y in _CORNERS], density=5.0)
 _LEG = box(LEG_WIDTH, LEG_HEIGHT, density=1.0)
 HULL, LEG_0, LEG_1 = 0, 1, 2
+_FRICTION = {HULL: 0.1, LEG_0: 0.2, LEG_1: 0.2}
 _SIDE = {LEG_0: -1, LEG_1: 1}
 
 
@@ -43,8 +44,7 @@ def _joint(leg: int) -> RevoluteJoint:
 WORLD = World(
     polygons=(_HULL, _LEG, _LEG),
     joints=(_joint(LEG_1), _joint(LEG_0)),  # Box2D visits last what was made first
-    feet=(LEG_1, LEG_0),
-    hull=HULL,
+    colliders=(LEG_1, HULL, LEG_0),
     num_edges=2,  # they are 2 m wide, and every body less, at any angle
 )
 
@@ -70,8 +70,7 @@ class LunarLander:
 
     An episode ends where the hull touches the ground or leaves the picture (-100), or where all has come to rest
     (+100); it is cut after `max_steps`. The physics are those of Box2D 2.3, from which Gymnasium's environment is
-    built; `tests/envs/box2d/` shows how near they are. What is left out: how the ground pushes back against the hull in
-    the last step of a crash, which only that step's observation would show.
+    built; `tests/envs/box2d/` shows how near they are.
     """
 
     continuous: bool = static(default=False)
@@ -88,8 +87,8 @@ class LunarLander:
     """The push at the start, N, lies between this and its negative in each direction."""
     leg_torque: Scalar = hyperparameter(default=40.0, minimum=0.0)
     """The most that the springs of the legs have, N m."""
-    friction: Scalar = hyperparameter(default=float(np.sqrt(0.1 * 0.2)), minimum=0.0)
-    """Of the legs on the ground."""
+    friction: Scalar = hyperparameter(default=0.1, minimum=0.0)
+    """Of the ground. That of the legs is 0.2, of the hull 0.1; in a contact the geometric mean of both counts."""
 
     observation_space = Box(
         low=[-2.5, -2.5, -10.0, -10.0, -2 * np.pi, -10.0, 0.0, 0.0],
@@ -140,7 +139,8 @@ class LunarLander:
         world = step(WORLD, world, state.ground, self._drive(), self._iterations())
 
         obs = observation(world)
-        is_lost, has_landed = world.has_crashed | (jnp.abs(obs[0]) >= 1.0), world.is_asleep
+        has_crashed, has_landed = world.contacts.has_touched[WORLD.colliders.index(HULL)], world.is_asleep
+        is_lost = has_crashed | (jnp.abs(obs[0]) >= 1.0)
         shaping = potential(obs)
         reward = shaping - state.shaping - 0.30 * main - 0.03 * side
         reward = jnp.where(has_landed, 100.0, jnp.where(is_lost, -100.0, reward))
@@ -164,7 +164,7 @@ class LunarLander:
         return Drive(
             seconds=1 / FPS,
             gravity=self.gravity,
-            friction=self.friction,
+            friction=[jnp.sqrt(self.friction * _FRICTION[body]) for body in WORLD.colliders],
             motor_speed=[0.3 * _SIDE[joint.body_b] for joint in WORLD.joints],
             motor_torque=[self.leg_torque for _ in WORLD.joints],
         )
@@ -212,7 +212,7 @@ def observation(world: WorldState) -> jax.Array:
     """x, y, their velocities, the angle and its velocity, and whether each leg touches the ground: [8]."""
     angle = world.angle[HULL]
     x, y = world.position[HULL] - rotated(_HULL.center, angle)
-    legs = [world.contacts.is_grounded[WORLD.feet.index(leg)] for leg in (LEG_0, LEG_1)]
+    legs = [world.contacts.is_grounded[WORLD.colliders.index(leg)] for leg in (LEG_0, LEG_1)]
     entries = [
         (x - WIDTH / 2) / (WIDTH / 2),
         (y - (PAD_Y + LEG_DOWN)) / (HEIGHT / 2),

@@ -48,15 +48,16 @@ def collide(polygon: Polygon, position: Any, angle: Any, edge: Any) -> Manifold:
     on_edge = side_separation <= 0.98 * edge_separation + 0.001  # prefers the edge, against jitter
 
     facing = dot(normal, normals).argmin()
-    num = len(polygon.vertices)
-    first, second = jnp.where(on_edge, facing, side), (jnp.where(on_edge, facing, side) + 1) % num
-    polygon_side, edge_side = vertices[jnp.stack([first, second])], jnp.where(is_front, edge, edge[::-1])
+    first = jnp.where(on_edge, facing, side)
+    ends = position + rotated(polygon.ends, angle)
+    polygon_side, edge_side = jnp.stack([vertices[first], ends[first]]), jnp.where(is_front, edge, edge[::-1])
     reference = jnp.where(on_edge, edge_side, polygon_side)
     incident = jnp.where(on_edge, polygon_side, edge)
     reference_normal = jnp.where(on_edge, normal, normals[side])
     edge_indices = jnp.where(is_front, jnp.array([0, 1]), jnp.array([1, 0]))
-    indices = jnp.where(on_edge, edge_indices, jnp.stack([first, second]))
-    ids = jnp.where(on_edge, _id(0, jnp.stack([first, second]), 1, 0), _id(0, jnp.stack([side, side]), 0, 1))
+    corners = jnp.stack([first, jnp.asarray(polygon.following)[first]])
+    indices = jnp.where(on_edge, edge_indices, corners)
+    ids = jnp.where(on_edge, _id(0, corners, 1, 0), _id(0, jnp.stack([side, side]), 0, 1))
 
     across = jnp.stack([reference_normal[1], -reference_normal[0]])
     clipped = _clip(incident, ids, across, dot(across, reference[0]), indices[0])

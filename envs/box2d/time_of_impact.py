@@ -104,8 +104,8 @@ def _root(function: Any, root: _Root) -> Any:
 def _gap(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any, Any]:
     """The shortest vector [2] from the edge to the polygon, whether it stands on a side of the polygon (1.0) and so
     turns with it, and whether the shapes are apart."""
-    vertices, normals = _placed(polygon, pose)
-    along, sides = edge[1] - edge[0], jnp.roll(vertices, -1, axis=0) - vertices
+    vertices, normals = pose.position + rotated(polygon.vertices, pose.angle), rotated(polygon.normals, pose.angle)
+    along, sides = edge[1] - edge[0], rotated(polygon.ends - polygon.vertices, pose.angle)
     part = jnp.clip(dot(vertices - edge[0], along) / dot(along, along), 0.0, 1.0)
     from_vertices = vertices - (edge[0] + part[:, None] * along)
     to_ends = edge[:, None] - vertices[None]  # [2, V, 2]
@@ -123,8 +123,4 @@ def _gap(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any, Any]:
 
 def _separation(polygon: Polygon, pose: Pose, edge: Any, axis: Any) -> Any:
     """How far the shapes are apart along `axis` [2], from the edge to the polygon."""
-    return dot(axis, _placed(polygon, pose)[0]).min() - dot(axis, edge).max()
-
-
-def _placed(polygon: Polygon, pose: Pose) -> tuple[Any, Any]:
-    return pose.position + rotated(polygon.vertices, pose.angle), rotated(polygon.normals, pose.angle)
+    return dot(axis, pose.position + rotated(polygon.vertices, pose.angle)).min() - dot(axis, edge).max()

@@ -1,7 +1,6 @@
 """One step of bodies, joints and ground: b2World::Step of Box2D 2.3, for what Gymnasium's tasks need of it."""
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +12,7 @@ from jaxrl.pytree import dataclass
 from .contact_solver import Impulses, Velocity, contact_rows
 from .contacts import Contacts, nearby_edges, no_contacts, stored, updated
 from .geometry import SKIN, Polygon, dot, stacked
-from .impacts import Body, solve_impacts
+from .impacts import Body, can_meet, solve_impacts
 from .island import Contact, Joint, Solution, correct_positions, solve_velocities
 from .lanes import only_where
 from .manifold import Manifold, collide
@@ -29,10 +28,8 @@ class World(NamedTuple):
     polygons: tuple[Polygon, ...]
     joints: tuple[RevoluteJoint, ...]
     """In the order in which Box2D solves them."""
-    feet: tuple[int, ...]
-    """The bodies that stand on the ground, with equally many corners, in the order in which Box2D solves them."""
-    hull: int
-    """The body that must not touch the ground; how the ground holds it up is left out."""
+    colliders: tuple[int, ...]
+    """The bodies that the ground holds up, in the order in which Box2D solves them."""
     num_edges: int
     """How many edges a body may touch at once."""
 
@@ -51,7 +48,7 @@ class Drive(NamedTuple):
     gravity: Any
     """[]: m/s^2, upwards."""
     friction: Any
-    """[]: of every contact, b2MixFriction of its two shapes."""
+    """[C]: of each collider's contacts, b2MixFriction of the two shapes."""
     motor_speed: Any
     """[J]: rad/s."""
     motor_torque: Any
@@ -60,7 +57,7 @@ class Drive(NamedTuple):
 
 @dataclass
 class WorldState:
-    """Everything that goes from step to step; bodies [B], joints [J], feet [C]."""
+    """Everything that goes from step to step; bodies [B], joints [J], colliders [C]."""
 
     position: jax.Array
     """float32 [B, 2]: of the centres of mass."""
@@ -74,8 +71,6 @@ class WorldState:
     """float32 [B]: seconds since the body last moved noticeably."""
     is_asleep: jax.Array
     """bool []: all bodies have come to rest."""
-    has_crashed: jax.Array
-    """bool []: the hull has touched the ground."""
     joint_impulse: jax.Array
     """float32 [J, 4]: x, y, limit, motor."""
     limit_state: jax.Array
@@ -87,7 +82,7 @@ class WorldState:
 def at_rest(world: World, position: Any, angle: Any) -> WorldState:
     """Bodies at `position` [B, 2] and `angle` [B] that do not move or touch anything."""
     num = len(world.polygons)
-    contacts = [no_contacts(world.num_edges) for _ in world.feet]
+    contacts = [no_contacts(world.num_edges) for _ in world.colliders]
     return WorldState(
         position=jnp.asarray(position, jnp.float32),
         angle=jnp.asarray(angle, jnp.float32),
@@ -95,7 +90,6 @@ def at_rest(world: World, position: Any, angle: Any) -> WorldState:
         spin=jnp.zeros(num),
         sleep_time=jnp.zeros(num),
         is_asleep=jnp.bool_(False),
-        has_crashed=jnp.bool_(False),
         joint_impulse=jnp.zeros((len(world.joints), 4)),
         limit_state=jnp.full(len(world.joints), FREE, jnp.int32),
         contacts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *contacts),
@@ -123,7 +117,7 @@ def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations:
 
 def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) -> Any:
     """bool []: whether a body touches the ground, or could in this step. Circles about the bodies are looked at."""
-    bodies = np.asarray([*world.feet, world.hull])
+    bodies = np.asarray(world.colliders)
     radii = np.asarray([np.sqrt((world.polygons[body].vertices ** 2).sum(1).max()) for body in bodies])
     centers = state.position[bodies]
     path = flown.position[bodies] - centers
@@ -138,55 +132,41 @@ def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) ->
 
 def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
     """b2World::Step: find the contacts, solve velocities and positions, then the impacts on the way."""
-    feet, start = np.asarray(world.feet), Pose(state.position, state.angle)
-    polygons = stacked([world.polygons[body] for body in world.feet])
-    edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(state.position[feet, 0])
-    manifolds = jax.vmap(jax.vmap(collide, (None, None, None, 0)))(
-        polygons, state.position[feet], state.angle[feet], edges
-    )
+    bodies = np.asarray(world.colliders)
+    polygons = stacked([world.polygons[body] for body in world.colliders])
+    start = Pose(state.position[bodies], state.angle[bodies])
+    edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(start.position[:, 0])
+    manifolds = jax.vmap(jax.vmap(collide, (None, None, None, 0)))(polygons, *start, edges)
     contacts = jax.vmap(updated)(state.contacts, edge, manifolds, jnp.ones(edge.shape, bool))
     manifolds = manifolds._replace(count=contacts.count)
 
     joints, joint_impulses = _joints(world, state, drive)
-    touches = _touches(world, state, polygons, manifolds, drive.friction)
+    touches = _touches(world, start, manifolds, drive.friction)
     before = Solution(_velocities(state, drive), joint_impulses, _impulses(contacts))
     solution = solve_velocities(joints, touches, before, iterations.velocity)
     moved = _moved(world, state, drive, (joints, touches, solution), iterations)
-
     impulses = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(edge.shape), *solution.contacts)
-    impact = functools.partial(solve_impacts, friction=drive.friction, step=(drive.seconds, iterations.velocity))
-    on_feet = jax.vmap(impact)(polygons, _body(start, moved, feet, jax.vmap(stored)(contacts, impulses)), edges)
 
-    hull = world.polygons[world.hull]
-    edge, edges = nearby_edges(ground, state.position[world.hull, 0], world.num_edges)
-    manifolds = jax.vmap(collide, (None, None, None, 0))(
-        hull, state.position[world.hull], state.angle[world.hull], edges
-    )
-    contacts = updated(no_contacts(world.num_edges), edge, manifolds, jnp.ones(edge.shape, bool))
-    on_hull = impact(hull, _body(start, moved, world.hull, contacts), edges)
-    moved = _placed(_placed(moved, feet, on_feet), world.hull, on_hull)
-    has_crashed = state.has_crashed | on_hull.contacts.is_grounded
-    return dataclasses.replace(moved, contacts=on_feet.contacts, has_crashed=has_crashed)
+    end, velocity = Pose(moved.position[bodies], moved.angle[bodies]), moved.velocity[bodies]
+    velocity = Velocity(velocity[:, 0], velocity[:, 1], moved.spin[bodies])
+    going = Body(Sweep(start, end), velocity, jax.vmap(stored)(contacts, impulses))
 
+    def impacts(argument: Any) -> Body:
+        *body_and_edges, friction, seconds = argument
+        return solve_impacts(*body_and_edges, friction, (seconds, iterations.velocity))
 
-def _body(start: Pose, moved: WorldState, bodies: Any, contacts: Contacts) -> Body:
-    """Bodies on their way through a step."""
-    velocity = moved.velocity[bodies]
-    return Body(
-        Sweep(Pose(start.position[bodies], start.angle[bodies]), Pose(moved.position[bodies], moved.angle[bodies])),
-        Velocity(velocity[..., 0], velocity[..., 1], moved.spin[bodies]),
-        contacts,
-    )
+    def met(polygon: Polygon, body: Body, edges: Any, friction: Any) -> Body:
+        argument = (polygon, body, edges, friction, drive.seconds)
+        return only_where(can_meet(polygon, body, edges), impacts, argument, body)
 
-
-def _placed(state: WorldState, bodies: Any, found: Body) -> WorldState:
-    """`state` with these bodies at the end of their way."""
+    gone = jax.vmap(met)(polygons, going, edges, jnp.stack(drive.friction))
     return dataclasses.replace(
-        state,
-        position=state.position.at[bodies].set(found.sweep.end.position),
-        angle=state.angle.at[bodies].set(found.sweep.end.angle),
-        velocity=state.velocity.at[bodies].set(jnp.stack([found.velocity.x, found.velocity.y], -1)),
-        spin=state.spin.at[bodies].set(found.velocity.spin),
+        moved,
+        position=moved.position.at[bodies].set(gone.sweep.end.position),
+        angle=moved.angle.at[bodies].set(gone.sweep.end.angle),
+        velocity=moved.velocity.at[bodies].set(jnp.stack([gone.velocity.x, gone.velocity.y], -1)),
+        spin=moved.spin.at[bodies].set(gone.velocity.spin),
+        contacts=gone.contacts,
     )
 
 
@@ -233,19 +213,16 @@ def _joints(world: World, state: WorldState, drive: Drive) -> tuple[tuple[Joint,
     return tuple(joints), tuple(impulses)
 
 
-def _touches(
-    world: World, state: WorldState, polygons: Polygon, manifolds: Manifold, friction: Any
-) -> tuple[Contact, ...]:
-    """The contacts at the beginning of a step, foot by foot."""
-    feet = np.asarray(world.feet)
-    rows = jax.vmap(jax.vmap(contact_rows, (None, 0, None, None, None)), (0, 0, 0, 0, None))(
-        polygons, manifolds, state.position[feet], state.angle[feet], friction
-    )
+def _touches(world: World, poses: Pose, manifolds: Manifold, friction: Any) -> tuple[Contact, ...]:
+    """The contacts at the beginning of a step, body by body."""
     touches = []
-    for foot, body in enumerate(world.feet):
+    for place, body in enumerate(world.colliders):
         for slot in range(world.num_edges):
-            each = jax.tree.map(lambda leaf, at=(foot, slot): leaf[at], (rows, manifolds))
-            touches.append(Contact(body, *each))
+            manifold = jax.tree.map(lambda leaf, at=(place, slot): leaf[at], manifolds)
+            rows = contact_rows(
+                world.polygons[body], manifold, poses.position[place], poses.angle[place], friction[place]
+            )
+            touches.append(Contact(body, rows, manifold))
     return tuple(touches)
 
 
