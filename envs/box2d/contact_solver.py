@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .geometry import LINEAR_SLOP, MAX_LINEAR_CORRECTION, Polygon, cross
+from .geometry import LINEAR_SLOP, MAX_LINEAR_CORRECTION, Polygon, Pose, cross
 from .manifold import Manifold, placed
 
 
@@ -149,21 +149,24 @@ def _pushed(rows: ContactRows, velocity: Velocity, normal: Any, tangent: Any, sp
     )
 
 
-def correct_contact(
-    polygon: Polygon, manifold: Manifold, position: Any, angle: Any, rate: float
-) -> tuple[Any, Any, jax.Array]:
-    """One iteration of the position solver at both points in turn: position [2], angle and the least separation []."""
-    least = jnp.float32(0.0)
-    for point in range(2):
-        world = placed(manifold, position, angle)
-        is_there = point < manifold.count
+def correct_contacts(polygon: Polygon, manifold: Manifold, pose: Pose, rate: float) -> tuple[Pose, jax.Array]:
+    """One iteration of the position solver over the contacts [S] of a body, point by point: its pose, and the least
+    separation [] that there was."""
+    num_slots = len(manifold.count)
+
+    def correct(index: Any, carry: Any) -> Any:
+        (position, angle), least = carry
+        slot, point = index // 2, index % 2
+        each = jax.tree.map(lambda leaf: leaf[slot], manifold)
+        world = placed(each, position, angle)
+        is_there = point < each.count
         separation = world.separations[point]
-        arm = world.clip_points[point] - position
         error = jnp.clip(rate * (separation + LINEAR_SLOP), -MAX_LINEAR_CORRECTION, 0.0)
-        normal_lever = cross(arm, world.normal)
+        normal_lever = cross(world.clip_points[point] - position, world.normal)
         impulse = -error / (polygon.inverse_mass + polygon.inverse_inertia * normal_lever**2)
         impulse = jnp.where(is_there, impulse, 0.0)
         position = position + polygon.inverse_mass * impulse * world.normal
         angle = angle + polygon.inverse_inertia * normal_lever * impulse
-        least = jnp.minimum(least, jnp.where(is_there, separation, 0.0))
-    return position, angle, least
+        return Pose(position, angle), jnp.minimum(least, jnp.where(is_there, separation, 0.0))
+
+    return jax.lax.fori_loop(0, 2 * num_slots, correct, (pose, jnp.float32(0.0)))

@@ -32,6 +32,14 @@ class Polygon(NamedTuple):
     """About the centre of mass."""
 
 
+class Pose(NamedTuple):
+    """Where a body is."""
+
+    position: Any
+    """[2]: its centre of mass."""
+    angle: Any
+
+
 def polygon(points: Sequence[tuple[float, float]], density: float) -> Polygon:
     """The polygon with these corners [V, 2], counter-clockwise, of uniform density (kg / m^2)."""
     corners = np.asarray(points, np.float64)

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .contact_solver import ContactRows, Impulses, Velocity, contact_rows, correct_contact, solve_contact
+from .contact_solver import ContactRows, Impulses, Velocity, contact_rows, correct_contacts, solve_contact
 from .contacts import Contacts, updated
-from .geometry import LINEAR_SLOP, Polygon, cross, dot, rotated
+from .geometry import LINEAR_SLOP, Polygon, Pose, cross, dot, rotated
 from .manifold import Manifold, collide
-from .time_of_impact import TARGET, TOLERANCE, Pose, Sweep, time_of_impact
+from .time_of_impact import TARGET, TOLERANCE, Sweep, time_of_impact
 
 _BAUMGARTE, _POSITION_ITERATIONS, _MAX_SUB_STEPS = 0.75, 20, 8
 _LAST = 1.0 - 10 * 1.1920929e-07
@@ -95,20 +95,16 @@ def _sub_step(
 ) -> tuple[Sweep, Velocity]:
     """From `pose`: correct the position, solve the velocity without a warm start, move for `step[0]` seconds."""
     manifold, friction = touch
-    slots = [jax.tree.map(lambda leaf, s=slot: leaf[s], manifold) for slot in range(len(manifold.count))]
 
     def correct(carry: Any) -> Any:
-        pose, _, num = carry
-        least = jnp.float32(0.0)
-        for each in slots:
-            position, angle, separation = correct_contact(polygon, each, *pose, _BAUMGARTE)
-            pose, least = Pose(position, angle), jnp.minimum(least, separation)
-        return pose, least >= -1.5 * LINEAR_SLOP, num + 1
+        pose, least = correct_contacts(polygon, manifold, carry[0], _BAUMGARTE)
+        return pose, least >= -1.5 * LINEAR_SLOP, carry[2] + 1
 
     pose, _, _ = jax.lax.while_loop(
         lambda carry: ~carry[1] & (carry[2] < _POSITION_ITERATIONS), correct, (pose, jnp.bool_(False), 0)
     )
-    rows = [contact_rows(polygon, each, *pose, friction) for each in slots]
+    every = jax.vmap(contact_rows, (None, 0, None, None, None))(polygon, manifold, *pose, friction)
+    rows = [jax.tree.map(lambda leaf, s=slot: leaf[s], every) for slot in range(len(manifold.count))]
     velocity = _solve(rows, velocity, step[1])
     end = Pose(pose.position + step[0] * jnp.stack([velocity.x, velocity.y]), pose.angle + step[0] * velocity.spin)
     return Sweep(pose, end), velocity

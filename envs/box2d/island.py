@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from .contact_solver import ContactRows, Impulses, Velocity, correct_contact, solve_contact, warm_start
-from .geometry import LINEAR_SLOP, Polygon
+from .contact_solver import ContactRows, Impulses, Velocity, correct_contacts, solve_contact, warm_start
+from .geometry import LINEAR_SLOP, Polygon, Pose, stacked
 from .manifold import Manifold
 from .revolute_joint import JointImpulses, JointRows, RevoluteJoint, apply_joint, correct_joint, solve_joint
-from .time_of_impact import Pose
 
 _BAUMGARTE = 0.2
 
@@ -31,7 +31,6 @@ class Contact(NamedTuple):
 
     body: int
     rows: ContactRows
-    manifold: Manifold
 
 
 class Solution(NamedTuple):
@@ -55,7 +54,7 @@ def solve_velocities(
             velocities[a], velocities[b], joint_impulses[index] = solve_joint(
                 rows, velocities[a], velocities[b], joint_impulses[index]
             )
-        for index, (body, rows, _manifold) in enumerate(contacts):
+        for index, (body, rows) in enumerate(contacts):
             velocities[body], contact_impulses[index] = solve_contact(rows, velocities[body], contact_impulses[index])
         return Solution(tuple(velocities), tuple(joint_impulses), tuple(contact_impulses))
 
@@ -64,7 +63,7 @@ def solve_velocities(
 
 def _warm_started(joints: tuple[Joint, ...], contacts: tuple[Contact, ...], start: Solution) -> Solution:
     velocities = list(start.velocities)
-    for (body, rows, _), impulses in zip(contacts, start.contacts, strict=True):
+    for (body, rows), impulses in zip(contacts, start.contacts, strict=True):
         velocities[body] = warm_start(rows, velocities[body], impulses)
     for (joint, rows, _), impulses in zip(joints, start.joints, strict=True):
         a, b = joint.body_a, joint.body_b
@@ -75,25 +74,44 @@ def _warm_started(joints: tuple[Joint, ...], contacts: tuple[Contact, ...], star
 def correct_positions(
     polygons: tuple[Polygon, ...],
     joints: tuple[Joint, ...],
-    contacts: tuple[Contact, ...],
-    poses: tuple[Pose, ...],
+    touching: tuple[tuple[int, ...], Manifold] | None,
+    poses: Pose,
     iterations: int,
-) -> tuple[tuple[Pose, ...], Any]:
-    """The poses after at most so many iterations, fewer where all is right, and whether all was: bool []."""
+) -> tuple[Pose, Any]:
+    """The poses [B] after at most so many iterations, fewer where all is right, and whether all was: bool [].
+
+    `touching` are the colliders C and their manifolds [C, S].
+    """
 
     def correct(carry: Any) -> Any:
         poses, _, num = carry
-        poses, is_right = list(poses), jnp.bool_(True)
-        for body, _, manifold in contacts:
-            position, angle, least = correct_contact(polygons[body], manifold, *poses[body], _BAUMGARTE)
-            poses[body], is_right = Pose(position, angle), is_right & (least >= -3.0 * LINEAR_SLOP)
+        is_right = jnp.bool_(True)
+        if touching is not None:
+            poses, is_right = _pushed_out(polygons, *touching, poses)
+        each = [Pose(poses.position[body], poses.angle[body]) for body in range(len(polygons))]
         for joint, _, state in joints:
             a, b = joint.body_a, joint.body_b
-            moved, is_held = correct_joint(joint, (polygons[a], polygons[b]), state, (*poses[a], *poses[b]))
-            poses[a], poses[b], is_right = Pose(*moved[:2]), Pose(*moved[2:]), is_right & is_held
-        return tuple(poses), is_right, num + 1
+            moved, is_held = correct_joint(joint, (polygons[a], polygons[b]), state, (*each[a], *each[b]))
+            each[a], each[b], is_right = Pose(*moved[:2]), Pose(*moved[2:]), is_right & is_held
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each), is_right, num + 1
 
     poses, is_right, _ = jax.lax.while_loop(
         lambda carry: ~carry[1] & (carry[2] < iterations), correct, (poses, jnp.bool_(False), 0)
     )
     return poses, is_right
+
+
+def _pushed_out(
+    polygons: tuple[Polygon, ...], colliders: tuple[int, ...], manifolds: Manifold, poses: Pose
+) -> tuple[Pose, Any]:
+    """The contacts' share of an iteration; those of different bodies have nothing to do with each other."""
+    bodies = np.asarray(colliders)
+
+    def push_out(polygon: Polygon, manifold: Manifold, pose: Pose) -> tuple[Pose, Any]:
+        return correct_contacts(polygon, manifold, pose, _BAUMGARTE)
+
+    moved, least = jax.vmap(push_out)(
+        stacked([polygons[body] for body in colliders]), manifolds, Pose(poses.position[bodies], poses.angle[bodies])
+    )
+    poses = jax.tree.map(lambda leaf, new: leaf.at[bodies].set(new), poses, moved)
+    return poses, (least >= -3.0 * LINEAR_SLOP).all()

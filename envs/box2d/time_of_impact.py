@@ -5,20 +5,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .geometry import LINEAR_SLOP, SKIN, Polygon, dot, rotated
+from .geometry import LINEAR_SLOP, SKIN, Polygon, Pose, dot, rotated
 
 TARGET = max(LINEAR_SLOP, 2 * SKIN - 3 * LINEAR_SLOP)
 """The distance, of the shapes without their skins, at which they meet."""
 TOLERANCE = 0.25 * LINEAR_SLOP
 _MAX_ADVANCES, _MAX_ROOT_STEPS = 20, 50
-
-
-class Pose(NamedTuple):
-    """Where a body is."""
-
-    position: Any
-    """[2]: its centre of mass."""
-    angle: Any
 
 
 class Sweep(NamedTuple):

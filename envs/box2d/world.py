@@ -11,13 +11,13 @@ from jaxrl.pytree import dataclass
 
 from .contact_solver import Impulses, Velocity, contact_rows
 from .contacts import Contacts, nearby_edges, no_contacts, stored, updated
-from .geometry import SKIN, Polygon, dot, stacked
+from .geometry import SKIN, Polygon, Pose, dot, stacked
 from .impacts import Body, can_meet, solve_impacts
 from .island import Contact, Joint, Solution, correct_positions, solve_velocities
 from .lanes import only_where
 from .manifold import Manifold, collide
 from .revolute_joint import FREE, JointImpulses, RevoluteJoint, joint_rows, limit_state
-from .time_of_impact import Pose, Sweep
+from .time_of_impact import Sweep
 
 _LINEAR_SLEEP, _ANGULAR_SLEEP, TIME_TO_SLEEP = 0.01, 2.0 / 180.0 * np.pi, 0.5
 
@@ -101,7 +101,7 @@ def fly(world: World, state: WorldState, drive: Drive, iterations: Iterations) -
     joints, impulses = _joints(world, state, drive)
     start = Solution(_velocities(state, drive), impulses, ())
     solution = solve_velocities(joints, (), start, iterations.velocity)
-    return _moved(world, state, drive, (joints, (), solution), iterations)
+    return _moved(world, state, drive, (joints, None, solution), iterations)
 
 
 def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
@@ -141,10 +141,10 @@ def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, 
     manifolds = manifolds._replace(count=contacts.count)
 
     joints, joint_impulses = _joints(world, state, drive)
-    touches = _touches(world, start, manifolds, drive.friction)
+    touches = _touches(world, polygons, start, manifolds, drive.friction)
     before = Solution(_velocities(state, drive), joint_impulses, _impulses(contacts))
     solution = solve_velocities(joints, touches, before, iterations.velocity)
-    moved = _moved(world, state, drive, (joints, touches, solution), iterations)
+    moved = _moved(world, state, drive, (joints, manifolds, solution), iterations)
     impulses = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(edge.shape), *solution.contacts)
 
     end, velocity = Pose(moved.position[bodies], moved.angle[bodies]), moved.velocity[bodies]
@@ -174,21 +174,21 @@ def _moved(
     world: World,
     state: WorldState,
     drive: Drive,
-    solved: tuple[tuple[Joint, ...], tuple[Contact, ...], Solution],
+    solved: tuple[tuple[Joint, ...], Manifold | None, Solution],
     iterations: Iterations,
 ) -> WorldState:
     """The state after moving with the velocities that were found, positions corrected."""
-    joints, touches, solution = solved
+    joints, manifolds, solution = solved
     velocity = jnp.stack([jnp.stack([each.x, each.y]) for each in solution.velocities])
     spin = jnp.stack([each.spin for each in solution.velocities])
-    position, angle = state.position + drive.seconds * velocity, state.angle + drive.seconds * spin
-    poses = tuple(Pose(position[body], angle[body]) for body in range(len(world.polygons)))
-    poses, is_right = correct_positions(world.polygons, joints, touches, poses, iterations.position)
+    poses = Pose(state.position + drive.seconds * velocity, state.angle + drive.seconds * spin)
+    touching = None if manifolds is None else (world.colliders, manifolds)
+    poses, is_right = correct_positions(world.polygons, joints, touching, poses, iterations.position)
     sleep_time, is_asleep = _sleep(state, velocity, spin, drive.seconds, is_right)
     return dataclasses.replace(
         state,
-        position=jnp.stack([pose.position for pose in poses]),
-        angle=jnp.stack([pose.angle for pose in poses]),
+        position=poses.position,
+        angle=poses.angle,
         velocity=jnp.where(is_asleep, 0.0, velocity),
         spin=jnp.where(is_asleep, 0.0, spin),
         sleep_time=sleep_time,
@@ -213,17 +213,13 @@ def _joints(world: World, state: WorldState, drive: Drive) -> tuple[tuple[Joint,
     return tuple(joints), tuple(impulses)
 
 
-def _touches(world: World, poses: Pose, manifolds: Manifold, friction: Any) -> tuple[Contact, ...]:
+def _touches(world: World, polygons: Polygon, poses: Pose, manifolds: Manifold, friction: Any) -> tuple[Contact, ...]:
     """The contacts at the beginning of a step, body by body."""
-    touches = []
-    for place, body in enumerate(world.colliders):
-        for slot in range(world.num_edges):
-            manifold = jax.tree.map(lambda leaf, at=(place, slot): leaf[at], manifolds)
-            rows = contact_rows(
-                world.polygons[body], manifold, poses.position[place], poses.angle[place], friction[place]
-            )
-            touches.append(Contact(body, rows, manifold))
-    return tuple(touches)
+    rows = jax.vmap(jax.vmap(contact_rows, (None, 0, None, None, None)))(
+        polygons, manifolds, *poses, jnp.stack(friction)
+    )
+    places = [(place, slot) for place in range(len(world.colliders)) for slot in range(world.num_edges)]
+    return tuple(Contact(world.colliders[at[0]], jax.tree.map(lambda leaf, at=at: leaf[at], rows)) for at in places)
 
 
 def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
