@@ -61,7 +61,7 @@ def contact_rows(polygon: Polygon, manifold: Manifold, position: Any, angle: Any
     world = placed(manifold, position, angle)
     mass, inertia = polygon.inverse_mass, polygon.inverse_inertia
     tangent = jnp.stack([world.normal[1], -world.normal[0]])
-    arms = world.points - position
+    arms = world.points - position[None]
     normal_levers, tangent_levers = cross(arms, world.normal), cross(arms, tangent)
     k11, k22 = mass + inertia * normal_levers[0] ** 2, mass + inertia * normal_levers[1] ** 2
     k12 = mass + inertia * normal_levers[0] * normal_levers[1]

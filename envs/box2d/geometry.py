@@ -83,6 +83,12 @@ def rotated(vectors: Any, angle: Any) -> Any:
     return jnp.stack([cos * x - sin * y, sin * x + cos * y], -1)
 
 
+def moved(points: Any, position: Any, angle: Any) -> Any:
+    """`points` [..., 2] of a body in the world: turned by `angle`, then shifted by `position` [2]."""
+    turned = rotated(points, angle)
+    return turned + jnp.broadcast_to(position, turned.shape)
+
+
 def dot(a: Any, b: Any) -> Any:
     """The inner product of [..., 2] and [..., 2]."""
     return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1]

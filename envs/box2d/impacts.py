@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .contact_solver import ContactRows, Impulses, Velocity, contact_rows, correct_contacts, solve_contact
 from .contacts import Contacts, updated
-from .geometry import LINEAR_SLOP, Polygon, Pose, cross, dot, rotated
+from .geometry import LINEAR_SLOP, Polygon, Pose, cross, dot, moved
 from .manifold import Manifold, collide
 from .time_of_impact import TARGET, TOLERANCE, Sweep, time_of_impact
 
@@ -57,9 +57,9 @@ def solve_impacts(polygon: Polygon, body: Body, edges: Any, friction: Any, step:
         manifold = manifold._replace(count=jnp.where(is_edge, manifold.count, 0))
         is_slot, is_touching = jnp.arange(len(edges)) == slot, (manifold.count > 0)[slot] & ~is_over
         contacts = updated(body.contacts, body.contacts.edge, manifold, (is_slot | is_touching) & ~is_over)
-        moved = _sub_step(polygon, pose, body.velocity, (manifold, friction), ((1.0 - time) * step[0], step[1]))
+        after = _sub_step(polygon, pose, body.velocity, (manifold, friction), ((1.0 - time) * step[0], step[1]))
         old = (body.sweep, body.velocity)
-        sweep, velocity = jax.tree.map(lambda new, old: jnp.where(is_touching, new, old), moved, old)
+        sweep, velocity = jax.tree.map(lambda new, old: jnp.where(is_touching, new, old), after, old)
         num = num + jnp.where(is_slot, jnp.where(is_touching, 1, _MAX_SUB_STEPS + 1), 0)
         return _Impacts(Body(sweep, velocity, contacts), jnp.where(is_touching, time, impacts.time), num, is_over)
 
@@ -85,7 +85,7 @@ def _along(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any]:
     """How far the corners are above the edge's line [V], and how far the body reaches into the edge's length."""
     along = edge[1] - edge[0]
     length = jnp.sqrt(dot(along, along))
-    offset = pose.position + rotated(polygon.vertices, pose.angle) - edge[0]
+    offset = moved(polygon.vertices, *pose) - edge[:1]
     parts = dot(offset, along) / length
     return cross(along, offset) / length, jnp.minimum(parts.max(), length - parts.min())
 

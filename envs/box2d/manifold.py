@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .geometry import SKIN, Polygon, dot, rotated
+from .geometry import SKIN, Polygon, dot, moved, rotated
 
 
 class Manifold(NamedTuple):
@@ -33,15 +33,15 @@ class _Clipped(NamedTuple):
 
 def collide(polygon: Polygon, position: Any, angle: Any, edge: Any) -> Manifold:
     """The manifold of `polygon`, its centre of mass at `position` [2] and turned by `angle`, and `edge` [2, 2]."""
-    vertices, normals = position + rotated(polygon.vertices, angle), rotated(polygon.normals, angle)
+    vertices, normals = moved(polygon.vertices, position, angle), rotated(polygon.normals, angle)
     start, end = edge[0], edge[1]
     along = (end - start) / jnp.sqrt(dot(end - start, end - start))
     right = jnp.stack([along[1], -along[0]])
     is_front = dot(right, position - start) >= 0
     normal = jnp.where(is_front, right, -right)
 
-    edge_separation = dot(normal, vertices - start).min()
-    side_separations = jnp.minimum(dot(-normals, vertices - start), dot(-normals, vertices - end))
+    edge_separation = dot(normal, vertices - start[None]).min()
+    side_separations = jnp.minimum(dot(-normals, vertices - start[None]), dot(-normals, vertices - end[None]))
     side = side_separations.argmax()
     side_separation = side_separations[side]
     is_near = (edge_separation <= 2 * SKIN) & (side_separation <= 2 * SKIN)
@@ -49,7 +49,7 @@ def collide(polygon: Polygon, position: Any, angle: Any, edge: Any) -> Manifold:
 
     facing = dot(normal, normals).argmin()
     first = jnp.where(on_edge, facing, side)
-    ends = position + rotated(polygon.ends, angle)
+    ends = moved(polygon.ends, position, angle)
     polygon_side, edge_side = jnp.stack([vertices[first], ends[first]]), jnp.where(is_front, edge, edge[::-1])
     reference = jnp.where(on_edge, edge_side, polygon_side)
     incident = jnp.where(on_edge, polygon_side, edge)
@@ -63,10 +63,10 @@ def collide(polygon: Polygon, position: Any, angle: Any, edge: Any) -> Manifold:
     clipped = _clip(incident, ids, across, dot(across, reference[0]), indices[0])
     clipped_twice = _clip(clipped.points, clipped.ids, -across, dot(-across, reference[1]), indices[1])
     is_there = is_near & clipped.is_there & clipped_twice.is_there
-    is_point = is_there & (dot(reference_normal, clipped_twice.points - reference[0]) <= 2 * SKIN)
+    is_point = is_there & (dot(reference_normal, clipped_twice.points - reference[:1]) <= 2 * SKIN)
 
     points, ids = clipped_twice.points, clipped_twice.ids
-    points = jnp.where(on_edge, rotated(points - position, -angle), points)
+    points = jnp.where(on_edge, rotated(points - position[None], -angle), points)
     ids = jnp.where(on_edge, ids, _swapped(ids))
     return Manifold(
         on_edge=on_edge,
@@ -119,12 +119,12 @@ class Placed(NamedTuple):
 def placed(manifold: Manifold, position: Any, angle: Any) -> Placed:
     """b2WorldManifold and b2PositionSolverManifold for the polygon at this pose."""
     reference = jnp.where(manifold.on_edge, manifold.normal, rotated(manifold.normal, angle))
-    plane = jnp.where(manifold.on_edge, manifold.plane, position + rotated(manifold.plane, angle))
-    points = jnp.where(manifold.on_edge, position + rotated(manifold.points, angle), manifold.points)
-    depths = dot(reference, points - plane)
+    plane = jnp.where(manifold.on_edge, manifold.plane, moved(manifold.plane, position, angle))
+    points = jnp.where(manifold.on_edge, moved(manifold.points, position, angle), manifold.points)
+    depths = dot(reference, points - plane[None])
     return Placed(
         normal=jnp.where(manifold.on_edge, reference, -reference),
         clip_points=points,
-        points=points - 0.5 * depths[:, None] * reference,
+        points=points - 0.5 * depths[:, None] * reference[None],
         separations=depths - 2 * SKIN,
     )

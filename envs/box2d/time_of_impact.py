@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .geometry import LINEAR_SLOP, SKIN, Polygon, Pose, dot, rotated
+from .geometry import LINEAR_SLOP, SKIN, Polygon, Pose, dot, moved, rotated
 
 TARGET = max(LINEAR_SLOP, 2 * SKIN - 3 * LINEAR_SLOP)
 """The distance, of the shapes without their skins, at which they meet."""
@@ -56,8 +56,8 @@ def time_of_impact(polygon: Polygon, sweep: Sweep, edge: Any) -> jax.Array:
         axis = gap / jnp.where(distance > 0, distance, 1.0)
 
         def separation(time: Any) -> Any:
-            moved = sweep.at(time)
-            return _separation(polygon, moved, edge, rotated(axis, turns * (moved.angle - pose.angle)))
+            there = sweep.at(time)
+            return _separation(polygon, there, edge, rotated(axis, turns * (there.angle - pose.angle)))
 
         at_end = separation(1.0)
         is_done = is_hit | ~is_apart | (at_end > TARGET + TOLERANCE)
@@ -96,10 +96,10 @@ def _root(function: Any, root: _Root) -> Any:
 def _gap(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any, Any]:
     """The shortest vector [2] from the edge to the polygon, whether it stands on a side of the polygon (1.0) and so
     turns with it, and whether the shapes are apart."""
-    vertices, normals = pose.position + rotated(polygon.vertices, pose.angle), rotated(polygon.normals, pose.angle)
+    vertices, normals = moved(polygon.vertices, *pose), rotated(polygon.normals, pose.angle)
     along, sides = edge[1] - edge[0], rotated(polygon.ends - polygon.vertices, pose.angle)
-    part = jnp.clip(dot(vertices - edge[0], along) / dot(along, along), 0.0, 1.0)
-    from_vertices = vertices - (edge[0] + part[:, None] * along)
+    part = jnp.clip(dot(vertices - edge[:1], along) / dot(along, along), 0.0, 1.0)
+    from_vertices = vertices - edge[:1] - part[:, None] * along[None]
     to_ends = edge[:, None] - vertices[None]  # [2, V, 2]
     part = jnp.clip(dot(to_ends, sides[None]) / dot(sides, sides)[None], 0.0, 1.0)
     from_ends = part[..., None] * sides[None] - to_ends
@@ -108,11 +108,11 @@ def _gap(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any, Any]:
     least = dot(gaps, gaps).argmin()
 
     right = jnp.stack([along[1], -along[0]])
-    heights = dot(right, vertices - edge[0])
+    heights = dot(right, vertices - edge[:1])
     is_apart = (dot(normals[None], to_ends).min(0) > 0).any() | (heights.min() > 0) | (heights.max() < 0)
     return gaps[least], jnp.float32(on_side[least]), is_apart
 
 
 def _separation(polygon: Polygon, pose: Pose, edge: Any, axis: Any) -> Any:
     """How far the shapes are apart along `axis` [2], from the edge to the polygon."""
-    return dot(axis, pose.position + rotated(polygon.vertices, pose.angle)).min() - dot(axis, edge).max()
+    return dot(axis, moved(polygon.vertices, *pose)).min() - dot(axis, edge).max()
