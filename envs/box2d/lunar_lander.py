@@ -201,7 +201,7 @@ class LunarLander:
         if not self.enable_wind:
             return state.world, state.wind
         in_air = ~state.world.contacts.is_grounded.any()
-        strength = jnp.tanh(jnp.sin(0.02 * state.wind) + jnp.sin(jnp.pi * 0.01 * state.wind))
+        strength = _gusts(state.wind)
         strength = jnp.where(in_air, strength, 0.0) / FPS
         force, torque = self.wind_power * strength[0], self.turbulence_power * strength[1]
         world = _pushed(state.world, jnp.stack([force, jnp.zeros(())]), torque)
@@ -242,6 +242,16 @@ def heuristic(obs: Any, continuous: bool = False) -> Any:
         return jnp.clip(jnp.stack([20 * lift - 1, -20 * turn]), -1.0, 1.0)
     side = jnp.where(turn < -0.05, 3, jnp.where(turn > 0.05, 1, 0))
     return jnp.where((lift > jnp.abs(turn)) & (lift > 0.05), 2, side)
+
+
+def _gusts(steps: Any) -> Any:
+    """Gymnasium's wind after so many `steps`, in -1 .. 1: tanh(sin(2 k t) + sin(pi k t)) with k = 0.01.
+
+    t is large; each sine is taken of what is left over whole periods (100 pi and 200), for float32's sake.
+    """
+    periods = jnp.round(steps / (100 * np.pi))
+    left = (steps - 314 * periods) - (100 * np.pi - 314) * periods
+    return jnp.tanh(jnp.sin(0.02 * left) + jnp.sin(jnp.pi * 0.01 * (steps % 200)))
 
 
 def _pushed(world: WorldState, impulse: Any, turn: Any) -> WorldState:
