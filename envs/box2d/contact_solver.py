@@ -67,7 +67,7 @@ def contact_rows(polygon: Polygon, manifold: Manifold, position: Any, angle: Any
     k12 = mass + inertia * normal_levers[0] * normal_levers[1]
     determinant = k11 * k22 - k12 * k12
     # Where the points are nearly one, or only one is there, the second is left out.
-    is_first, is_second = manifold.count >= 1, (manifold.count == 2) & (k11 * k11 < 1000 * determinant)
+    is_first, is_second = manifold.num_points >= 1, (manifold.num_points == 2) & (k11 * k11 < 1000 * determinant)
     scale = jnp.where(is_second, 1 / jnp.where(is_second, determinant, 1.0), 0.0)
     single = jnp.where(is_first, 1 / k11, 0.0)
     tangent_masses = 1 / (mass + inertia * tangent_levers**2)
@@ -152,14 +152,14 @@ def _pushed(rows: ContactRows, velocity: Velocity, normal: Any, tangent: Any, sp
 def correct_contacts(polygon: Polygon, manifold: Manifold, pose: Pose, rate: float) -> tuple[Pose, jax.Array]:
     """One iteration of the position solver over the contacts [S] of a body, point by point: its pose, and the least
     separation [] that there was."""
-    num_slots = len(manifold.count)
+    num_slots = len(manifold.num_points)
 
     def correct(index: Any, carry: Any) -> Any:
         (position, angle), least = carry
         slot, point = index // 2, index % 2
         each = jax.tree.map(lambda leaf: leaf[slot], manifold)
         world = placed(each, position, angle)
-        is_there = point < each.count
+        is_there = point < each.num_points
         separation = world.separations[point]
         error = jnp.clip(rate * (separation + LINEAR_SLOP), -MAX_LINEAR_CORRECTION, 0.0)
         normal_lever = cross(world.clip_points[point] - position, world.normal)

@@ -11,7 +11,7 @@ from jaxrl.pytree import dataclass
 from .contact_solver import Impulses
 from .manifold import Manifold
 
-_SLOTS = ("edge", "count", "ids", "normal_impulse", "tangent_impulse")
+_SLOTS = ("edge", "num_points", "ids", "normal_impulse", "tangent_impulse")
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Contacts:
 
     edge: jax.Array
     """int32 [S]: the edge in each slot; -1 where there is none."""
-    count: jax.Array
+    num_points: jax.Array
     """int32 [S]: points that touch."""
     ids: jax.Array
     """int32 [S, 2]."""
@@ -39,7 +39,7 @@ def no_contacts(num_slots: int) -> Contacts:
     """A body in the air."""
     return Contacts(
         edge=jnp.full(num_slots, -1, jnp.int32),
-        count=jnp.zeros(num_slots, jnp.int32),
+        num_points=jnp.zeros(num_slots, jnp.int32),
         ids=jnp.zeros((num_slots, 2), jnp.int32),
         normal_impulse=jnp.zeros((num_slots, 2)),
         tangent_impulse=jnp.zeros((num_slots, 2)),
@@ -66,21 +66,21 @@ def updated(contacts: Contacts, edge: Any, manifold: Manifold, which: Any) -> Co
 
     `manifold` has leading axes [S].
     """
-    count = jnp.where(edge >= 0, manifold.count, 0)
+    count = jnp.where(edge >= 0, manifold.num_points, 0)
     is_same = edge == contacts.edge
-    old_is_there = is_same[:, None] & (jnp.arange(2)[None] < contacts.count[:, None])
+    old_is_there = is_same[:, None] & (jnp.arange(2)[None] < contacts.num_points[:, None])
     matches = (manifold.ids[:, :, None] == contacts.ids[:, None, :]) & old_is_there[:, None, :]  # [S, new, old]
     matches &= jnp.arange(2)[None, :, None] < count[:, None, None]
 
     def kept(impulse: Any) -> Any:
         return jnp.where(matches[..., 0], impulse[:, :1], jnp.where(matches[..., 1], impulse[:, 1:], 0.0))
 
-    was, touches = contacts.count > 0, count > 0
+    was, touches = contacts.num_points > 0, count > 0
     begins = (which & touches & ~(was & is_same)).any()
     ends = (which & was & ~(touches & is_same)).any()
     new = Contacts(
         edge=edge,
-        count=count,
+        num_points=count,
         ids=manifold.ids,
         normal_impulse=kept(contacts.normal_impulse),
         tangent_impulse=kept(contacts.tangent_impulse),

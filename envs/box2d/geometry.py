@@ -53,10 +53,15 @@ def polygon(points: Sequence[tuple[float, float]], density: float) -> Polygon:
     squares = (vertices * vertices + vertices * following + following * following).sum(1)
     sides = following - vertices
     normals = np.stack([sides[:, 1], -sides[:, 0]], 1) / np.linalg.norm(sides, axis=1, keepdims=True)
-    inverse_inertia = 12 / (density * (doubled * squares).sum())
-    numbers = np.roll(np.arange(len(points), dtype=np.int32), -1)
-    measures = map(np.float32, (center, 1 / (density * area), inverse_inertia))
-    return Polygon(*map(np.float32, (vertices, normals, following)), numbers, *measures)
+    return Polygon(
+        vertices=np.float32(vertices),
+        normals=np.float32(normals),
+        ends=np.float32(following),
+        following=np.roll(np.arange(len(points), dtype=np.int32), -1),
+        center=np.float32(center),
+        inverse_mass=np.float32(1 / (density * area)),
+        inverse_inertia=np.float32(12 / (density * (doubled * squares).sum())),
+    )
 
 
 def box(half_width: float, half_height: float, density: float) -> Polygon:
@@ -72,7 +77,8 @@ def stacked(polygons: Sequence[Polygon]) -> Polygon:
     def padded(rows: Any) -> Any:
         return np.concatenate([rows, np.repeat(rows[-1:], most - len(rows), axis=0)])
 
-    alike = [Polygon(*map(padded, each[:4]), *each[4:]) for each in polygons]
+    names = ("vertices", "normals", "ends", "following")
+    alike = [each._replace(**{name: padded(getattr(each, name)) for name in names}) for each in polygons]
     return Polygon(*(np.stack(parts) for parts in zip(*alike, strict=True)))
 
 

@@ -54,8 +54,8 @@ def solve_impacts(polygon: Polygon, body: Body, edges: Any, friction: Any, step:
         is_over = time >= _LAST
         pose = body.sweep.at(part)
         manifold = jax.vmap(lambda edge: collide(polygon, pose.position, pose.angle, edge))(edges)
-        manifold = manifold._replace(count=jnp.where(is_edge, manifold.count, 0))
-        is_slot, is_touching = jnp.arange(len(edges)) == slot, (manifold.count > 0)[slot] & ~is_over
+        manifold = manifold._replace(num_points=jnp.where(is_edge, manifold.num_points, 0))
+        is_slot, is_touching = jnp.arange(len(edges)) == slot, (manifold.num_points > 0)[slot] & ~is_over
         contacts = updated(body.contacts, body.contacts.edge, manifold, (is_slot | is_touching) & ~is_over)
         after = _sub_step(polygon, pose, body.velocity, (manifold, friction), ((1.0 - time) * step[0], step[1]))
         old = (body.sweep, body.velocity)
@@ -104,7 +104,7 @@ def _sub_step(
         lambda carry: ~carry[1] & (carry[2] < _POSITION_ITERATIONS), correct, (pose, jnp.bool_(False), 0)
     )
     every = jax.vmap(contact_rows, (None, 0, None, None, None))(polygon, manifold, *pose, friction)
-    rows = [jax.tree.map(lambda leaf, s=slot: leaf[s], every) for slot in range(len(manifold.count))]
+    rows = [jax.tree.map(lambda leaf, s=slot: leaf[s], every) for slot in range(len(manifold.num_points))]
     velocity = _solve(rows, velocity, step[1])
     end = Pose(pose.position + step[0] * jnp.stack([velocity.x, velocity.y]), pose.angle + step[0] * velocity.spin)
     return Sweep(pose, end), velocity

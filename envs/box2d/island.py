@@ -54,8 +54,10 @@ def solve_velocities(
             velocities[a], velocities[b], joint_impulses[index] = solve_joint(
                 rows, velocities[a], velocities[b], joint_impulses[index]
             )
-        for index, (body, rows) in enumerate(contacts):
-            velocities[body], contact_impulses[index] = solve_contact(rows, velocities[body], contact_impulses[index])
+        for index, (body, contact) in enumerate(contacts):
+            velocities[body], contact_impulses[index] = solve_contact(
+                contact, velocities[body], contact_impulses[index]
+            )
         return Solution(tuple(velocities), tuple(joint_impulses), tuple(contact_impulses))
 
     return jax.lax.fori_loop(0, iterations, iterate, _warm_started(joints, contacts, start))
@@ -63,8 +65,8 @@ def solve_velocities(
 
 def _warm_started(joints: tuple[Joint, ...], contacts: tuple[Contact, ...], start: Solution) -> Solution:
     velocities = list(start.velocities)
-    for (body, rows), impulses in zip(contacts, start.contacts, strict=True):
-        velocities[body] = warm_start(rows, velocities[body], impulses)
+    for (body, contact), pushes in zip(contacts, start.contacts, strict=True):
+        velocities[body] = warm_start(contact, velocities[body], pushes)
     for (joint, rows, _), impulses in zip(joints, start.joints, strict=True):
         a, b = joint.body_a, joint.body_b
         velocities[a], velocities[b] = apply_joint(rows, velocities[a], velocities[b], impulses)

@@ -231,19 +231,6 @@ def potential(obs: Any) -> Any:
     return -100 * distance - 100 * speed - 100 * jnp.abs(obs[4]) + 10 * obs[6] + 10 * obs[7]
 
 
-def heuristic(obs: Any, continuous: bool = False) -> Any:
-    """The action of Gymnasium's own controller (its function `heuristic`), for `obs` [8]."""
-    x, y, x_speed, y_speed, angle, spin, leg_0, leg_1 = obs
-    wanted_angle = jnp.clip(0.5 * x + x_speed, -0.4, 0.4)
-    has_contact = (leg_0 > 0) | (leg_1 > 0)
-    turn = jnp.where(has_contact, 0.0, (wanted_angle - angle) * 0.5 - spin)
-    lift = jnp.where(has_contact, -0.5 * y_speed, (0.55 * jnp.abs(x) - y) * 0.5 - 0.5 * y_speed)
-    if continuous:
-        return jnp.clip(jnp.stack([20 * lift - 1, -20 * turn]), -1.0, 1.0)
-    side = jnp.where(turn < -0.05, 3, jnp.where(turn > 0.05, 1, 0))
-    return jnp.where((lift > jnp.abs(turn)) & (lift > 0.05), 2, side)
-
-
 def _gusts(steps: Any) -> Any:
     """Gymnasium's wind after so many `steps`, in -1 .. 1: tanh(sin(2 k t) + sin(pi k t)) with k = 0.01.
 

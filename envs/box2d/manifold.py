@@ -21,7 +21,7 @@ class Manifold(NamedTuple):
     """[2, 2]: the points of the other shape, in that shape's frame."""
     ids: jax.Array
     """int32 [2]: which features of the shapes made the point; a point that keeps its id keeps its impulse."""
-    count: jax.Array
+    num_points: jax.Array
     """int32 []: how many of the points are there, from the first."""
 
 
@@ -74,7 +74,7 @@ def collide(polygon: Polygon, position: Any, angle: Any, edge: Any) -> Manifold:
         plane=jnp.where(on_edge, reference[0], jnp.asarray(polygon.vertices)[side]),
         points=jnp.where(is_point[0], points, points[::-1]),
         ids=jnp.where(is_point[0], ids, ids[::-1]),
-        count=is_point.sum(dtype=jnp.int32),
+        num_points=is_point.sum(dtype=jnp.int32),
     )
 
 

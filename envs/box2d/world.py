@@ -127,7 +127,7 @@ def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) ->
     offset = centers[:, None] - start
     part = jnp.clip(dot(offset, along) / dot(along, along), 0.0, 1.0)
     gap = offset - part[..., None] * along
-    return (dot(gap, gap) <= reach[:, None] ** 2).any() | (state.contacts.count > 0).any()
+    return (dot(gap, gap) <= reach[:, None] ** 2).any() | (state.contacts.num_points > 0).any()
 
 
 def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
@@ -138,7 +138,7 @@ def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, 
     edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(start.position[:, 0])
     manifolds = jax.vmap(jax.vmap(collide, (None, None, None, 0)))(polygons, *start, edges)
     contacts = jax.vmap(updated)(state.contacts, edge, manifolds, jnp.ones(edge.shape, bool))
-    manifolds = manifolds._replace(count=contacts.count)
+    manifolds = manifolds._replace(num_points=contacts.num_points)
 
     joints, joint_impulses = _joints(world, state, drive)
     touches = _touches(world, polygons, start, manifolds, drive.friction)
@@ -147,25 +147,36 @@ def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, 
     moved = _moved(world, state, drive, (joints, manifolds, solution), iterations)
     impulses = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(edge.shape), *solution.contacts)
 
-    end, velocity = Pose(moved.position[bodies], moved.angle[bodies]), moved.velocity[bodies]
-    velocity = Velocity(velocity[:, 0], velocity[:, 1], moved.spin[bodies])
-    going = Body(Sweep(start, end), velocity, jax.vmap(stored)(contacts, impulses))
+    contacts = jax.vmap(stored)(contacts, impulses)
+    return _after_impacts(world, dataclasses.replace(moved, contacts=contacts), start, edges, (drive, iterations))
+
+
+def _after_impacts(
+    world: World, state: WorldState, start: Pose, edges: Any, settings: tuple[Drive, Iterations]
+) -> WorldState:
+    """The end of a step in which the colliders came from `start` [C], stopped on the way by `edges` [C, S, 2, 2]."""
+    drive, iterations = settings
+    bodies = np.asarray(world.colliders)
+    end = Pose(state.position[bodies], state.angle[bodies])
+    velocity = Velocity(state.velocity[bodies, 0], state.velocity[bodies, 1], state.spin[bodies])
 
     def impacts(argument: Any) -> Body:
-        *body_and_edges, friction, seconds = argument
-        return solve_impacts(*body_and_edges, friction, (seconds, iterations.velocity))
+        polygon, body, edges, friction, seconds = argument
+        return solve_impacts(polygon, body, edges, friction, (seconds, iterations.velocity))
 
     def met(polygon: Polygon, body: Body, edges: Any, friction: Any) -> Body:
         argument = (polygon, body, edges, friction, drive.seconds)
         return only_where(can_meet(polygon, body, edges), impacts, argument, body)
 
+    going = Body(Sweep(start, end), velocity, state.contacts)
+    polygons = stacked([world.polygons[body] for body in world.colliders])
     gone = jax.vmap(met)(polygons, going, edges, jnp.stack(drive.friction))
     return dataclasses.replace(
-        moved,
-        position=moved.position.at[bodies].set(gone.sweep.end.position),
-        angle=moved.angle.at[bodies].set(gone.sweep.end.angle),
-        velocity=moved.velocity.at[bodies].set(jnp.stack([gone.velocity.x, gone.velocity.y], -1)),
-        spin=moved.spin.at[bodies].set(gone.velocity.spin),
+        state,
+        position=state.position.at[bodies].set(gone.sweep.end.position),
+        angle=state.angle.at[bodies].set(gone.sweep.end.angle),
+        velocity=state.velocity.at[bodies].set(jnp.stack([gone.velocity.x, gone.velocity.y], -1)),
+        spin=state.spin.at[bodies].set(gone.velocity.spin),
         contacts=gone.contacts,
     )
 
