@@ -175,7 +175,7 @@ def markdown(data: dict[str, Any]) -> str:
             tests = [f"{row['distance'][f]:.3f}, {row['p'][f]:.2f}" for f in ("return", "length")]
             ours = side == "jaxrl"
             landed = f"{found['landed']:.3f}" + (f" ({row['landed_errors']:+.1f} s.e.)" if ours else "")
-            rows.append([policy, side, found["num"], *cells, landed, *(tests if ours else ["", ""])])
+            rows.append([policy, side, str(found["num"]), *cells, landed, *(tests if ours else ["", ""])])
     header = ["policy", "side", "episodes", "return: mean (s.e.), 10 / 50 / 90 %", "length: the same", "landed"]
     parts.append(report.table(header + ["return: D, p", "length: D, p"], rows))
     rates = [

@@ -65,7 +65,8 @@ class JointRows(NamedTuple):
 def limit_state(joint: RevoluteJoint, angle_a: Any, angle_b: Any) -> Any:
     """int32 []: FREE, AT_LOWER or AT_UPPER."""
     angle = angle_b - angle_a - joint.reference
-    return jnp.where(angle <= joint.lower, AT_LOWER, jnp.where(angle >= joint.upper, AT_UPPER, FREE))
+    state = jnp.where(angle <= joint.lower, AT_LOWER, jnp.where(angle >= joint.upper, AT_UPPER, FREE))
+    return state.astype(jnp.int32)
 
 
 def joint_rows(

@@ -81,8 +81,7 @@ class WorldState:
 
 def at_rest(world: World, position: Any, angle: Any) -> WorldState:
     """Bodies at `position` [B, 2] and `angle` [B] that do not move or touch anything."""
-    num = len(world.polygons)
-    contacts = [no_contacts(world.num_edges) for _ in world.colliders]
+    num, contacts = len(world.polygons), [no_contacts(world.num_edges) for _ in world.colliders]
     return WorldState(
         position=jnp.asarray(position, jnp.float32),
         angle=jnp.asarray(angle, jnp.float32),
@@ -218,7 +217,7 @@ def _joints(world: World, state: WorldState, drive: Drive) -> tuple[tuple[Joint,
         motor = drive.motor_speed[index], drive.seconds * drive.motor_torque[index]
         limit = limit_state(joint, *angles)
         joints.append(Joint(joint, joint_rows(joint, bodies, angles, motor), limit))
-        x, y, turn, motor_impulse = (state.joint_impulse[index, entry] for entry in range(4))
+        x, y, turn, motor_impulse = state.joint_impulse[index]
         is_kept = (limit == state.limit_state[index]) & (limit != FREE)
         impulses.append(JointImpulses(x, y, jnp.where(is_kept, turn, 0.0), motor_impulse))
     return tuple(joints), tuple(impulses)
@@ -229,22 +228,19 @@ def _touches(world: World, polygons: Polygon, poses: Pose, manifolds: Manifold, 
     rows = jax.vmap(jax.vmap(contact_rows, (None, 0, None, None, None)))(
         polygons, manifolds, *poses, jnp.stack(friction)
     )
-    places = [(place, slot) for place in range(len(world.colliders)) for slot in range(world.num_edges)]
-    return tuple(Contact(world.colliders[at[0]], jax.tree.map(lambda leaf, at=at: leaf[at], rows)) for at in places)
+    each = {at: jax.tree.map(lambda leaf, at=at: leaf[at], rows) for at in np.ndindex(manifolds.num_points.shape)}
+    return tuple(Contact(world.colliders[place], row) for (place, _), row in each.items())
 
 
 def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
     """The velocities of the bodies after a step's gravity."""
-    fall = drive.seconds * drive.gravity
-    bodies = range(state.spin.shape[0])
-    return tuple(Velocity(state.velocity[b, 0], state.velocity[b, 1] + fall, state.spin[b]) for b in bodies)
+    (x, y), bodies = state.velocity.T, range(len(state.spin))
+    return tuple(Velocity(x[body], y[body] + drive.seconds * drive.gravity, state.spin[body]) for body in bodies)
 
 
 def _impulses(contacts: Contacts) -> tuple[Impulses, ...]:
-    normal, tangent = contacts.normal_impulse, contacts.tangent_impulse
-    num_feet, num_slots = contacts.edge.shape
-    places = [(foot, slot) for foot in range(num_feet) for slot in range(num_slots)]
-    return tuple(Impulses(*(part[at][point] for part in (normal, tangent) for point in range(2))) for at in places)
+    parts = (contacts.normal_impulse, contacts.tangent_impulse)
+    return tuple(Impulses(*(part[at][p] for part in parts for p in range(2))) for at in np.ndindex(contacts.edge.shape))
 
 
 def _sleep(state: WorldState, velocity: Any, spin: Any, dt: float, is_right: Any) -> tuple[Any, Any]:
