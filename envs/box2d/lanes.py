@@ -27,15 +27,17 @@ def _in_lanes(function: Callable[[Any], Any]) -> Any:
 
     @in_lanes.def_vmap
     def rule(axis_size: int, in_batched: Any, *arguments: Any) -> Any:
-        def merged(leaf: Any, is_batched: bool) -> Any:
-            leaf = leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
-            return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
-
-        found = in_lanes(*jax.tree.map(merged, arguments, tuple(in_batched)))
+        found = in_lanes(*jax.tree.map(functools.partial(_merged, axis_size), arguments, tuple(in_batched)))
         found = jax.tree.map(lambda leaf: leaf.reshape(axis_size, -1, *leaf.shape[1:]), found)
         return found, jax.tree.map(lambda _: True, found)
 
     return in_lanes
+
+
+def _merged(axis_size: int, leaf: Any, is_batched: bool) -> Any:
+    """[A * N, ...] from [A, N, ...], or from [N, ...] where it is not batched."""
+    leaf = leaf if is_batched else jnp.broadcast_to(leaf, (axis_size, *leaf.shape))
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 
 def _some_at_a_time(function: Callable[[Any], Any], needed: jax.Array, argument: Any, otherwise: Any) -> Any:

@@ -1,5 +1,6 @@
 """When a moving polygon meets an edge within a step: b2TimeOfImpact of Box2D 2.3."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,15 @@ class Sweep(NamedTuple):
     def at(self, time: Any) -> Pose:
         """The pose at `time` in 0 .. 1."""
         return jax.tree.map(lambda a, b: (1.0 - time) * a + time * b, self.start, self.end)
+
+
+class _Axis(NamedTuple):
+    direction: Any
+    """[2]: from the edge to the polygon."""
+    turns: Any
+    """[]: 1.0 where it turns with the polygon, else 0.0."""
+    angle: Any
+    """Of the polygon, where the axis was found."""
 
 
 class _Search(NamedTuple):
@@ -53,12 +63,8 @@ def time_of_impact(polygon: Polygon, sweep: Sweep, edge: Any) -> jax.Array:
         gap, turns, is_apart = _gap(polygon, pose, edge)
         distance = jnp.sqrt(dot(gap, gap))
         is_hit = is_apart & (distance < TARGET + TOLERANCE)
-        axis = gap / jnp.where(distance > 0, distance, 1.0)
-
-        def separation(time: Any) -> Any:
-            there = sweep.at(time)
-            return _separation(polygon, there, edge, rotated(axis, turns * (there.angle - pose.angle)))
-
+        axis = _Axis(gap / jnp.where(distance > 0, distance, 1.0), turns, pose.angle)
+        separation = functools.partial(_separation, polygon, sweep, edge, axis)
         at_end = separation(1.0)
         is_done = is_hit | ~is_apart | (at_end > TARGET + TOLERANCE)
         is_near = ~is_done & (at_end <= TARGET - TOLERANCE)
@@ -113,6 +119,8 @@ def _gap(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any, Any]:
     return gaps[least], jnp.float32(on_side[least]), is_apart
 
 
-def _separation(polygon: Polygon, pose: Pose, edge: Any, axis: Any) -> Any:
-    """How far the shapes are apart along `axis` [2], from the edge to the polygon."""
-    return dot(axis, moved(polygon.vertices, *pose)).min() - dot(axis, edge).max()
+def _separation(polygon: Polygon, sweep: Sweep, edge: Any, axis: _Axis, time: Any) -> Any:
+    """How far the shapes are apart along the axis at `time`."""
+    pose = sweep.at(time)
+    direction = rotated(axis.direction, axis.turns * (pose.angle - axis.angle))
+    return dot(direction, moved(polygon.vertices, *pose)).min() - dot(direction, edge).max()
