@@ -97,6 +97,11 @@ class LunarLander:
     frame_rate = FPS
 
     @property
+    def name(self) -> str:
+        """Gymnasium's."""
+        return "LunarLanderContinuous-v3" if self.continuous else "LunarLander-v3"
+
+    @property
     def action_space(self) -> Space:
         """Discrete: nothing, left engine, main engine, right engine. Continuous: the main and the side throttle."""
         return Box(-1.0, 1.0, (2,)) if self.continuous else Discrete(4)
@@ -127,7 +132,7 @@ class LunarLander:
             time=jnp.int32(0),
         )
         world, wind = self._blown(state)
-        world = fly(WORLD, world, self._drive(), self._iterations())  # Gymnasium's reset has a step without engines
+        world = fly(WORLD, world, *self._settings())  # Gymnasium's reset has a step without engines
         obs = observation(world)
         return dataclasses.replace(state, world=world, wind=wind, shaping=potential(obs)), obs
 
@@ -136,7 +141,7 @@ class LunarLander:
         world, wind = self._blown(state)
         main, side, direction = self._throttles(action)
         world = self._fired(world, main, side * direction, dispersion)
-        world = step(WORLD, world, state.ground, self._drive(), self._iterations())
+        world = step(WORLD, world, state.ground, *self._settings())
 
         obs = observation(world)
         has_crashed, has_landed = world.contacts.has_touched[WORLD.colliders.index(HULL)], world.is_asleep
@@ -160,17 +165,15 @@ class LunarLander:
 
         return draw(state)
 
-    def _drive(self) -> Drive:
-        return Drive(
+    def _settings(self) -> tuple[Drive, Iterations]:
+        drive = Drive(
             seconds=1 / FPS,
             gravity=self.gravity,
             friction=[jnp.sqrt(self.friction * _FRICTION[body]) for body in WORLD.colliders],
             motor_speed=[0.3 * _SIDE[joint.body_b] for joint in WORLD.joints],
             motor_torque=[self.leg_torque for _ in WORLD.joints],
         )
-
-    def _iterations(self) -> Iterations:
-        return Iterations(self.velocity_iterations, self.position_iterations)
+        return drive, Iterations(self.velocity_iterations, self.position_iterations)
 
     def _throttles(self, action: Any) -> tuple[Any, Any, Any]:
         """The power of the main engine and of a side engine in 0 .. 1, and which: -1 the left one, 1 the right one."""

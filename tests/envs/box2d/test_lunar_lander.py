@@ -16,6 +16,7 @@ from scipy import stats
 from jaxrl.envs import draw, make
 from jaxrl.envs.box2d import heuristics, lunar_lander
 from jaxrl.envs.box2d.world import fly
+from jaxrl.envs.spaces import Box, Discrete
 
 TRACES = Path(__file__).parent / "traces"
 LANES, CHUNK = 64, 100
@@ -176,8 +177,10 @@ def test_wrong_settings_are_refused(settings, words):
         make("LunarLander-v3", **settings)
 
 
-def test_the_time_limit_truncates():
-    env = make("LunarLander-v3", max_steps=1000)
-    assert env == make("LunarLander-v3")
-    assert hash(env) == hash(make("LunarLander-v3"))
+def test_it_has_gymnasiums_name_spaces_and_time_limit():
+    gymnasium_names = ("LunarLander-v3", "LunarLanderContinuous-v3")
+    assert (CALM.name, WINDY.name) == gymnasium_names
+    assert (CALM.action_space, WINDY.action_space) == (Discrete(4), Box(-1.0, 1.0, (2,)))
+    assert make("LunarLander-v3", continuous=True, enable_wind=True) == WINDY
+    assert CALM.max_steps == 1000
     assert make("LunarLander-v3", max_steps=5).max_steps == 5
