@@ -151,13 +151,8 @@ class LunarLander:
         reward = jnp.where(has_landed, 100.0, jnp.where(is_lost, -100.0, reward))
         time = state.time + 1
         state = dataclasses.replace(state, world=world, shaping=shaping, wind=wind, time=time)
-        return state, TimeStep(
-            obs=obs,
-            reward=reward,
-            terminated=is_lost | has_landed,
-            truncated=time >= self.max_steps,
-            info={},
-        )
+        is_over, is_cut = is_lost | has_landed, time >= self.max_steps
+        return state, TimeStep(obs=obs, reward=reward, terminated=is_over, truncated=is_cut, info={})
 
     def draw(self, state: LunarLanderState) -> Any:
         """The lander, its pad between the flags, and the ground, uint8 [400, 600, 3]."""
