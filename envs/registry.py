@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxrl.pytree import unknown_name
 
+from .box2d.lunar_lander import LunarLander
 from .linear_quadratic import LinearQuadratic
 from .probes import PROBES
 from .snake import Snake
@@ -87,6 +88,8 @@ _factories: dict[str, Factory] = {
     "FrozenLake-v1": limited(FrozenLake, 100),
     "FrozenLake8x8-v1": limited(functools.partial(FrozenLake, map_name="8x8"), 200),
     "LQR-v0": limited(LinearQuadratic, 100),
+    "LunarLander-v3": LunarLander,
+    "LunarLanderContinuous-v3": functools.partial(LunarLander, continuous=True),
     "PendulumNoVel-v1": functools.partial(without_velocities, "Pendulum-v1", (0, 1), "PendulumNoVel-v1"),
     "RandomWalk-v0": RandomWalk,
     "Snake-v0": limited(Snake, 4_000),

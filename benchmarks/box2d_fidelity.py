@@ -1,0 +1,210 @@
+"""LunarLander beside Gymnasium's own: how episodes turn out, and how many steps per second both make.
+
+    python benchmarks/box2d_fidelity.py [--only fidelity speed] [--episodes N] [--lanes N ...]
+
+Writes results/box2d.md and .json. Gymnasium's episodes are those stored for the tests; its speed is measured here, in
+one process, where gymnasium[box2d] is installed.
+"""
+
+import argparse
+import functools
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import report
+from scipy import stats
+
+from jaxrl.engine.compilation import disk_cache
+from jaxrl.envs import make
+from jaxrl.envs.box2d import heuristics
+
+SAMPLES = Path(__file__).resolve().parents[1] / "tests/envs/box2d/traces/lunar_lander_samples.npz"
+LANES = (1, 64, 1_024)
+SPEED_STEPS = {1: 4_000, 64: 1_000, 1_024: 200}
+
+HEAD = """\
+# LunarLander-v3 beside Gymnasium's
+
+*p* is that of a two-sample Kolmogorov-Smirnov test; the four together, by Holm's procedure, reject equality at 5 %:
+{verdict}. *landed* is the share of episodes that end at rest (+100), with the difference in standard errors.
+"""
+
+
+def episodes(policy: str, num: int, seed: int) -> dict[str, Any]:
+    """Returns, lengths and landings of `num` whole episodes, side by side."""
+    env = make("LunarLander-v3")
+
+    def act(key: jax.Array, obs: jax.Array) -> jax.Array:
+        return env.action_space.sample(key) if policy == "random" else heuristics.lunar_lander(obs)
+
+    def play(carry: Any) -> Any:
+        key, start, state, obs, (total, length, is_over, landed) = carry
+        next_key, act_key, step_key = jax.random.split(key, 3)
+        actions = jax.vmap(act)(jax.random.split(act_key, num), obs)
+        state, timestep = jax.vmap(env.step)(jax.random.split(step_key, num), state, actions)
+        ends = timestep.terminated | timestep.truncated
+        landed = landed | (~is_over & timestep.terminated & (timestep.reward == 100.0))
+        found = (total + jnp.where(is_over, 0.0, timestep.reward), length + ~is_over, is_over | ends, landed)
+        # Who has ended goes on from the start, high above the ground, where a step costs least.
+        state, obs = jax.tree.map(functools.partial(_where, found[2]), start, (state, timestep.obs))
+        return next_key, start, state, obs, found
+
+    def run(key: jax.Array) -> Any:
+        reset_key, play_key = jax.random.split(key)
+        start = jax.vmap(env.reset)(jax.random.split(reset_key, num))
+        nothing = (jnp.zeros(num), jnp.zeros(num, jnp.int32), jnp.zeros(num, bool), jnp.zeros(num, bool))
+        return jax.lax.while_loop(lambda carry: ~carry[4][2].all(), play, (play_key, start, *start, nothing))[4]
+
+    total, length, _, landed = jax.device_get(jax.jit(run)(jax.random.key(seed)))
+    return {"return": total, "length": length, "landed": landed}
+
+
+def _where(condition: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.where(condition.reshape(condition.shape + (1,) * (a.ndim - 1)), a, b)
+
+
+def fidelity(num: int) -> dict[str, Any]:
+    """Both sides' statistics and the tests, for the random and for Gymnasium's heuristic policy."""
+    rows: dict[str, Any] = {}
+    with np.load(SAMPLES) as theirs:
+        for policy in ("random", "heuristic"):
+            ours = episodes(policy, num, seed=1)
+            other = {field: theirs[f"{policy}/{field}"] for field in ours}
+            share, their_share = ours["landed"].mean(), other["landed"].mean()
+            error = np.sqrt(share * (1 - share) / num + their_share * (1 - their_share) / len(other["landed"]))
+            rows[policy] = {
+                "jaxrl": _summary(ours),
+                "Gymnasium": _summary(other),
+                "p": {field: float(stats.ks_2samp(ours[field], other[field]).pvalue) for field in ("return", "length")},
+                "distance": {
+                    field: float(stats.ks_2samp(ours[field], other[field]).statistic) for field in ("return", "length")
+                },
+                "landed_errors": float((share - their_share) / error) if error > 0 else 0.0,
+            }
+    return rows
+
+
+def _summary(sample: dict[str, Any]) -> dict[str, Any]:
+    returns, lengths = np.asarray(sample["return"], np.float64), np.asarray(sample["length"], np.float64)
+    return {
+        "num": len(returns),
+        "return": [returns.mean(), returns.std() / np.sqrt(len(returns)), *np.percentile(returns, [10, 50, 90])],
+        "length": [lengths.mean(), lengths.std() / np.sqrt(len(lengths)), *np.percentile(lengths, [10, 50, 90])],
+        "landed": float(np.mean(sample["landed"])),
+    }
+
+
+def holm(p_values: list[float], level: float = 0.05) -> int:
+    """How many hypotheses are rejected at this level for the family."""
+    rejected = 0
+    for place, p in enumerate(sorted(p_values)):
+        if p > level / (len(p_values) - place):
+            break
+        rejected += 1
+    return rejected
+
+
+def our_speed(lanes: int) -> dict[str, float]:
+    """Steps per second of `lanes` episodes side by side under random actions, resets included."""
+    env, steps = make("LunarLander-v3"), SPEED_STEPS[lanes]
+
+    def step(carry: Any, key: jax.Array) -> Any:
+        state, starts, num_ended = carry
+        act_key, step_key = jax.random.split(key)
+        actions = jax.random.randint(act_key, (lanes,), 0, 4)
+        state, timestep = jax.vmap(env.step)(jax.random.split(step_key, lanes), state, actions)
+        ends = timestep.terminated | timestep.truncated
+        taken = (num_ended + jnp.cumsum(ends) - 1) % len(starts.time)
+        state = jax.tree.map(lambda start, leaf: _where(ends, start[taken], leaf), starts, state)
+        return (state, starts, num_ended + ends.sum()), timestep.reward.sum()
+
+    def run(key: jax.Array, state: Any) -> Any:
+        reset_key, step_key = jax.random.split(key)
+        num_starts = max(1, lanes * steps // 60)  # more than there are ends
+        starts, _ = jax.vmap(env.reset)(jax.random.split(reset_key, num_starts))
+        (state, _, ends), rewards = jax.lax.scan(step, (state, starts, jnp.int32(0)), jax.random.split(step_key, steps))
+        return state, ends, rewards.sum()
+
+    state = jax.jit(jax.vmap(lambda key: env.reset(key)[0]))(jax.random.split(jax.random.key(0), lanes))
+    program = jax.jit(run).lower(jax.random.key(0), state).compile()
+    seconds = []
+    for repeat in range(6):  # the first warms up, and spreads the lanes over their episodes
+        began = time.perf_counter()
+        state, *_ = jax.block_until_ready(program(jax.random.key(repeat), state))
+        seconds.append(time.perf_counter() - began)
+    rates = lanes * steps / np.asarray(seconds[1:])
+    return {"rate": float(np.median(rates)), "low": rates.min(), "high": rates.max()}
+
+
+def gymnasiums_speed(steps: int = 60_000) -> dict[str, float]:
+    """The same of one Gymnasium environment."""
+    import gymnasium
+
+    env = gymnasium.make("LunarLander-v3", disable_env_checker=True)
+    actions = np.random.default_rng(0).integers(0, 4, steps)
+    rates = []
+    for _ in range(3):
+        env.reset(seed=0)
+        began = time.perf_counter()
+        for action in actions:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        rates.append(steps / (time.perf_counter() - began))
+    return {"rate": float(np.median(rates)), "low": min(rates), "high": max(rates)}
+
+
+def markdown(data: dict[str, Any]) -> str:
+    """results/box2d.md."""
+    p_values = [p for row in data["fidelity"].values() for p in row["p"].values()]
+    parts = [HEAD.format(verdict=f"{holm(p_values)} of {len(p_values)} rejected")]
+    rows = []
+    for policy, row in data["fidelity"].items():
+        for side in ("jaxrl", "Gymnasium"):
+            found = row[side]
+            cells = [
+                f"{m:.1f} ({e:.1f}), {a:.0f} / {b:.0f} / {c:.0f}"
+                for m, e, a, b, c in (found["return"], found["length"])
+            ]
+            tests = [f"{row['distance'][f]:.3f}, {row['p'][f]:.2f}" for f in ("return", "length")]
+            ours = side == "jaxrl"
+            landed = f"{found['landed']:.3f}" + (f" ({row['landed_errors']:+.1f} s.e.)" if ours else "")
+            rows.append([policy, side, str(found["num"]), *cells, landed, *(tests if ours else ["", ""])])
+    header = ["policy", "side", "episodes", "return: mean (s.e.), 10 / 50 / 90 %", "length: the same", "landed"]
+    parts.append(report.table(header + ["return: D, p", "length: D, p"], rows))
+    rates = [
+        [who, f"{found['rate']:,.0f} [{found['low']:,.0f}, {found['high']:,.0f}]"]
+        for who, found in data["speed"].items()
+    ]
+    parts.append("\n## Speed\n\nRandom actions, resets included; median [least, greatest] of the repeats.\n")
+    parts.append(report.table(["who", "steps/s"], rates))
+    return "\n".join([*map(str, parts), "", report.facts(data["circumstances"])])
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", choices=("fidelity", "speed"), default=["fidelity", "speed"])
+    parser.add_argument("--episodes", type=int, default=1_000)
+    parser.add_argument("--lanes", nargs="*", type=int, choices=LANES, default=list(LANES))
+    arguments = parser.parse_args()
+    data = report.read("box2d") or {"fidelity": {}, "speed": {}, "circumstances": {}}
+    with disk_cache():
+        if "fidelity" in arguments.only:
+            data["circumstances"]["fidelity"] = report.circumstances()
+            data["fidelity"] = fidelity(arguments.episodes)
+        if "speed" in arguments.only:
+            data["circumstances"]["speed"] = report.circumstances()
+            data["speed"]["Gymnasium, one process"] = gymnasiums_speed()
+            for lanes in arguments.lanes:
+                data["speed"][f"jaxrl, {lanes:,} at once"] = our_speed(lanes)
+    report.write("box2d", markdown(data), data)
+    print(markdown(data))
+
+
+if __name__ == "__main__":
+    main()

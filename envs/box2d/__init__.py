@@ -1,0 +1,3 @@
+"""The tasks of Gymnasium's Box2D family, and the part of Box2D 2.3's solver that they need."""
+
+from .lunar_lander import LunarLander as LunarLander

@@ -1,0 +1,104 @@
+"""Which edges of the ground a body can touch, and what a contact keeps from step to step."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxrl.pytree import dataclass
+
+from .contact_solver import Impulses
+from .manifold import Manifold
+
+_SLOTS = ("edge", "num_points", "ids", "normal_impulse", "tangent_impulse")
+
+
+@dataclass
+class Contacts:
+    """The contacts of one body with the edges near it; edge e is kept in slot e % S."""
+
+    edge: jax.Array
+    """int32 [S]: the edge in each slot; -1 where there is none."""
+    num_points: jax.Array
+    """int32 [S]: points that touch."""
+    ids: jax.Array
+    """int32 [S, 2]."""
+    normal_impulse: jax.Array
+    """float32 [S, 2]: those of the step before, from which the next starts."""
+    tangent_impulse: jax.Array
+    """float32 [S, 2]."""
+    is_grounded: jax.Array
+    """bool []: set when a contact begins, cleared when one ends (also where another goes on), as Gymnasium's
+    listeners do."""
+    has_touched: jax.Array
+    """bool []: a contact has begun at some time."""
+
+
+def no_contacts(num_slots: int) -> Contacts:
+    """A body in the air."""
+    return Contacts(
+        edge=jnp.full(num_slots, -1, jnp.int32),
+        num_points=jnp.zeros(num_slots, jnp.int32),
+        ids=jnp.zeros((num_slots, 2), jnp.int32),
+        normal_impulse=jnp.zeros((num_slots, 2)),
+        tangent_impulse=jnp.zeros((num_slots, 2)),
+        is_grounded=jnp.bool_(False),
+        has_touched=jnp.bool_(False),
+    )
+
+
+def nearby_edges(ground: Any, x: Any, num_slots: int) -> tuple[Any, Any]:
+    """The `num_slots` edges about `x`: their numbers int32 [S], -1 beyond the ends, and their ends [S, 2, 2].
+
+    `ground` [P, 2] has its points at equal distances in x; edge e lies between points e and e + 1.
+    """
+    spacing = ground[1, 0] - ground[0, 0]
+    first = jnp.floor((x - ground[0, 0]) / spacing - 0.5 * (num_slots - 1)).astype(jnp.int32)
+    edge = first + (jnp.arange(num_slots) - first) % num_slots
+    is_there = (edge >= 0) & (edge < len(ground) - 1)
+    start = jnp.clip(edge, 0, len(ground) - 2)
+    return jnp.where(is_there, edge, -1), jnp.stack([ground[start], ground[start + 1]], 1)
+
+
+def updated(contacts: Contacts, edge: Any, manifold: Manifold, which: Any) -> Contacts:
+    """b2Contact::Update for the slots `which` [S]: points that keep their id keep their impulses.
+
+    `manifold` has leading axes [S].
+    """
+    count = jnp.where(edge >= 0, manifold.num_points, 0)
+    is_same = edge == contacts.edge
+    old_is_there = is_same[:, None] & (jnp.arange(2)[None] < contacts.num_points[:, None])
+    matches = (manifold.ids[:, :, None] == contacts.ids[:, None, :]) & old_is_there[:, None, :]  # [S, new, old]
+    matches &= jnp.arange(2)[None, :, None] < count[:, None, None]
+
+    def kept(impulse: Any) -> Any:
+        return jnp.where(matches[..., 0], impulse[:, :1], jnp.where(matches[..., 1], impulse[:, 1:], 0.0))
+
+    was, touches = contacts.num_points > 0, count > 0
+    begins = (which & touches & ~(was & is_same)).any()
+    ends = (which & was & ~(touches & is_same)).any()
+    new = Contacts(
+        edge=edge,
+        num_points=count,
+        ids=manifold.ids,
+        normal_impulse=kept(contacts.normal_impulse),
+        tangent_impulse=kept(contacts.tangent_impulse),
+        is_grounded=(contacts.is_grounded | begins) & ~ends,
+        has_touched=contacts.has_touched | begins,
+    )
+    slots = {name: _where(which, getattr(new, name), getattr(contacts, name)) for name in _SLOTS}
+    return dataclasses.replace(new, **slots)
+
+
+def stored(contacts: Contacts, impulses: Impulses) -> Contacts:
+    """The contacts with the impulses [S] of this step, for the next to start from."""
+    return dataclasses.replace(
+        contacts,
+        normal_impulse=jnp.stack([impulses.normal_1, impulses.normal_2], -1),
+        tangent_impulse=jnp.stack([impulses.tangent_1, impulses.tangent_2], -1),
+    )
+
+
+def _where(which: Any, a: Any, b: Any) -> Any:
+    return jnp.where(which.reshape(which.shape + (1,) * (a.ndim - 1)), a, b)

@@ -1,0 +1,119 @@
+"""Bodies held together by joints, some of them on the ground: b2Island::Solve of Box2D 2.3.
+
+The loops go over single numbers (one array per quantity under `vmap`), and bodies, joints and contacts are unrolled.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .contact_solver import ContactRows, Impulses, Velocity, correct_contacts, solve_contact, warm_start
+from .geometry import LINEAR_SLOP, Polygon, Pose, stacked
+from .manifold import Manifold
+from .revolute_joint import JointImpulses, JointRows, RevoluteJoint, apply_joint, correct_joint, solve_joint
+
+_BAUMGARTE = 0.2
+
+
+class Joint(NamedTuple):
+    """A joint within this step."""
+
+    joint: RevoluteJoint
+    rows: JointRows
+    state: Any
+    """FREE, AT_LOWER or AT_UPPER."""
+
+
+class Contact(NamedTuple):
+    """A contact within this step."""
+
+    body: int
+    rows: ContactRows
+
+
+class Solution(NamedTuple):
+    """Velocities of the bodies, impulses of the joints, impulses of the contacts."""
+
+    velocities: tuple[Velocity, ...]
+    joints: tuple[JointImpulses, ...]
+    contacts: tuple[Impulses, ...]
+
+
+def solve_velocities(
+    joints: tuple[Joint, ...], contacts: tuple[Contact, ...], start: Solution, iterations: int
+) -> Solution:
+    """Warm-started sequential impulses: in every iteration first the joints, then the contacts, in their order."""
+
+    def iterate(_: Any, solution: Solution) -> Solution:
+        velocities = list(solution.velocities)
+        joint_impulses, contact_impulses = list(solution.joints), list(solution.contacts)
+        for index, (joint, rows, _state) in enumerate(joints):
+            a, b = joint.body_a, joint.body_b
+            velocities[a], velocities[b], joint_impulses[index] = solve_joint(
+                rows, velocities[a], velocities[b], joint_impulses[index]
+            )
+        for index, (body, contact) in enumerate(contacts):
+            velocities[body], contact_impulses[index] = solve_contact(
+                contact, velocities[body], contact_impulses[index]
+            )
+        return Solution(tuple(velocities), tuple(joint_impulses), tuple(contact_impulses))
+
+    return jax.lax.fori_loop(0, iterations, iterate, _warm_started(joints, contacts, start))
+
+
+def _warm_started(joints: tuple[Joint, ...], contacts: tuple[Contact, ...], start: Solution) -> Solution:
+    velocities = list(start.velocities)
+    for (body, contact), pushes in zip(contacts, start.contacts, strict=True):
+        velocities[body] = warm_start(contact, velocities[body], pushes)
+    for (joint, rows, _), impulses in zip(joints, start.joints, strict=True):
+        a, b = joint.body_a, joint.body_b
+        velocities[a], velocities[b] = apply_joint(rows, velocities[a], velocities[b], impulses)
+    return start._replace(velocities=tuple(velocities))
+
+
+def correct_positions(
+    polygons: tuple[Polygon, ...],
+    joints: tuple[Joint, ...],
+    touching: tuple[tuple[int, ...], Manifold] | None,
+    poses: Pose,
+    iterations: int,
+) -> tuple[Pose, Any]:
+    """The poses [B] after at most so many iterations, fewer where all is right, and whether all was: bool [].
+
+    `touching` are the colliders C and their manifolds [C, S].
+    """
+
+    def correct(carry: Any) -> Any:
+        poses, _, num = carry
+        is_right = jnp.bool_(True)
+        if touching is not None:
+            poses, is_right = _pushed_out(polygons, *touching, poses)
+        each = [Pose(poses.position[body], poses.angle[body]) for body in range(len(polygons))]
+        for joint, _, state in joints:
+            a, b = joint.body_a, joint.body_b
+            moved, is_held = correct_joint(joint, (polygons[a], polygons[b]), state, (*each[a], *each[b]))
+            each[a], each[b], is_right = Pose(*moved[:2]), Pose(*moved[2:]), is_right & is_held
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each), is_right, num + 1
+
+    poses, is_right, _ = jax.lax.while_loop(
+        lambda carry: ~carry[1] & (carry[2] < iterations), correct, (poses, jnp.bool_(False), 0)
+    )
+    return poses, is_right
+
+
+def _pushed_out(
+    polygons: tuple[Polygon, ...], colliders: tuple[int, ...], manifolds: Manifold, poses: Pose
+) -> tuple[Pose, Any]:
+    """The contacts' share of an iteration; those of different bodies have nothing to do with each other."""
+    bodies = np.asarray(colliders)
+
+    def push_out(polygon: Polygon, manifold: Manifold, pose: Pose) -> tuple[Pose, Any]:
+        return correct_contacts(polygon, manifold, pose, _BAUMGARTE)
+
+    moved, least = jax.vmap(push_out)(
+        stacked([polygons[body] for body in colliders]), manifolds, Pose(poses.position[bodies], poses.angle[bodies])
+    )
+    poses = jax.tree.map(lambda leaf, new: leaf.at[bodies].set(new), poses, moved)
+    return poses, (least >= -3.0 * LINEAR_SLOP).all()
