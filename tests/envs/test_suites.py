@@ -21,7 +21,7 @@ NAMES = (
     "pgx/minatar-breakout",
     "xminigrid/MiniGrid-EmptyRandom-6x6",
 )
-IN_DEV = ("jumanji/Game2048-v1", "pgx/connect_four")
+IN_DEV = ("pgx/connect_four",)
 """Whose packages are among the development tools; the others are tested by `make suites`."""
 
 
