@@ -22,7 +22,7 @@ help:
 	@echo "make lint      ruff and mypy alone"
 	@echo "make learning  the learning table of benchmarks/ (an hour on two cores)"
 	@echo "make suites    the environments of other packages, each extra in an environment of its own (ARGS=\"brax pgx\")"
-	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo_cartpole, value_based, actor_critic or replay"
+	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo_cartpole, vectorization, ...; see benchmarks/README.md"
 	@echo "make clean     remove .venv and every cache"
 
 train: $(VENV)/.installed
