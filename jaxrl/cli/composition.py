@@ -63,16 +63,14 @@ def compose_runs(words: Sequence[str]) -> list[Choice]:
     `a=interval(0,1)` is drawn `num_samples` times, `a=tag(log,interval(1e-5,1e-2))` with even logarithms.
     """
     parsed = [_parsed(word) for word in words]
-    asked = [
-        str(override.value()) for override in parsed if _key(override) == "env" and is_known(str(override.value()))
-    ]
-    for name in {*names(), *asked}:  # whatever `make` knows is an option, with or without a file of its own
-        group, _, option = f"env/{name}".rpartition("/")
-        ConfigStore.instance().store(group=group, name=option, node={"name": name})
     # Numbers of an algorithm or environment are put in afterwards: Hydra takes its time for each composition.
     inner = [override for override in parsed if override.is_sweep_override() and _key(override).startswith(INSIDE)]
     outer = [override for override in parsed if override not in inner]
     alternatives = [_alternatives(override) for override in outer]
+    asked = [word.partition("=")[2] for words in alternatives for word in words if word.startswith("env=")]
+    for name in {*names(), *filter(is_known, asked)}:  # whatever `make` knows is an option, with or without a file
+        group, _, option = f"env/{name}".rpartition("/")
+        ConfigStore.instance().store(group=group, name=option, node={"name": name})
     varied = [len(words) > 1 for words in alternatives]
     found = []
     with initialize_config_module(CONFIGS, version_base="1.3"):

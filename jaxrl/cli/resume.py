@@ -40,7 +40,8 @@ def resume(arguments: Sequence[str]) -> int:
         return 0
     if not arguments or arguments[0].startswith("-"):
         raise UsageError("jaxrl resume needs a run folder, as in jaxrl resume runs/NAME.")
-    use_all_cores()
+    with as_usage_error():
+        use_all_cores()
     folder, *words = arguments
     settings: dict[str, Any] = {}
     for word in words:

@@ -37,7 +37,8 @@ def train(arguments: Sequence[str]) -> int:
 
             return launch(words)
         words = [word for word in words if not is_for_hydra(word)]
-    use_all_cores()
+    with as_usage_error():
+        use_all_cores()
     choices = compose_runs(words)
     if flags & {"-h", "--help"}:
         print(train_help(choices[0]), end="")

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 
+import jax
 import numpy as np
 import pytest
 import yaml
@@ -194,6 +195,22 @@ def test_numbers_are_one_program_and_what_shapes_it_another(capsys, tmp_path):
     for command in ("compare", "plot"):
         assert main([command, str(folder), *(["output=curves.svg"] if command == "plot" else [])]) == 0
     assert "algorithm.hidden_sizes=[4] learning_rate=0.01" in capsys.readouterr().out
+
+
+def test_environments_of_other_packages_can_be_alternatives():
+    choices = compose_runs(["env=pgx/connect_four,gymnasium/CartPole-v1,Acrobot-v1"])
+    names = [choice.settings["env"]["name"] for choice in choices]
+    assert names == ["pgx/connect_four", "gymnasium/CartPole-v1", "Acrobot-v1"]
+
+
+def test_cores_that_are_asked_for_too_late_are_refused(monkeypatch, capsys):
+    assert jax.device_count() == 8  # now it is too late
+    monkeypatch.delenv("XLA_FLAGS")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(99)), raising=False)
+    with pytest.raises(RuntimeError, match="must come before anything asks JAX for a device, and JAX has 8 already"):
+        jaxrl.use_all_cores()
+    assert main(["train", *TINY]) == 2
+    assert "or set JAX_NUM_CPU_DEVICES=99 before Python starts." in capsys.readouterr().err
 
 
 def test_intervals_are_drawn():
