@@ -1,6 +1,8 @@
 """Jumanji's combinatorial worlds: `jaxrl.make("jumanji/Snake-v1")`, with the arguments of `jumanji.make`.
 
-What a specification calls an action mask is one for the algorithms here too, since it has the same name.
+What a specification calls an action mask is one for the algorithms here too, since it has the same name. A count of
+steps is shown as a share of the time limit, 0 to 1, which is what Jumanji's own networks make of it: as one of 4,000
+kinds it would be 4,000 inputs.
 """
 
 import functools
@@ -16,6 +18,8 @@ from jaxrl.pytree import dataclass, static
 
 from .suite import Settings, as_settings, made, package, theirs, timestep
 
+_COUNT = "step_count"
+
 
 @dataclass
 class Jumanji:
@@ -26,7 +30,10 @@ class Jumanji:
 
     @property
     def observation_space(self) -> Space:
-        return _space(_built(self.name, self.settings).observation_spec, self.name)
+        space = _space(_built(self.name, self.settings).observation_spec, self.name)
+        if isinstance(space, Dict) and self._counted:
+            return Dict({**space.spaces, _COUNT: Box(0, 1)})
+        return space
 
     @property
     def action_space(self) -> Space:
@@ -42,7 +49,15 @@ class Jumanji:
         return state, timestep(self._shown(found.observation), found.reward, is_last & is_over, is_last & ~is_over)
 
     def _shown(self, observation: Any) -> Any:
+        if self._counted:
+            observation = observation._replace(step_count=observation.step_count / self._counted)
         return _values(self.observation_space, observation)
+
+    @property
+    def _counted(self) -> int | None:
+        """The time limit, where an observation counts the steps towards it."""
+        built = _built(self.name, self.settings)
+        return getattr(built, "time_limit", None) if hasattr(built.observation_spec, _COUNT) else None
 
 
 def from_name(name: str, **settings: Any) -> Jumanji:

@@ -93,6 +93,7 @@ def test_jumanjis_steps_are_those_of_jumanji() -> None:
         state, last = own.step(state, actions[step])
         np.testing.assert_array_equal(found.obs["walls"][step], last.observation.walls)
         np.testing.assert_array_equal(found.obs["agent_position"]["row"][step], last.observation.agent_position.row)
+        np.testing.assert_allclose(found.obs["step_count"][step], (step + 1) / 7)
         assert found.reward[step] == last.reward
         assert (found.terminated | found.truncated)[step] == last.last()
         assert found.terminated[step] == (last.last() and last.discount == 0)
