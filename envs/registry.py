@@ -55,10 +55,13 @@ GYMNAX_NAMES = (
 SUITES = {
     "brax": "robots, as in brax/ant",
     "craftax": "Craftax, as in craftax/Craftax-Classic-Symbolic-v1",
+    "envpool": "environments in C++, stepped by threads on the CPU, as in envpool/LunarLander-v3",
     "gymnasium": "any environment that Gymnasium knows, stepped on the CPU, as in gymnasium/Ant-v5",
     "jumanji": "combinatorial problems and games, as in jumanji/Game2048-v1",
+    "mjx": "Gymnasium's MuJoCo robots in JAX, as in mjx/Ant-v5",
     "navix": "MiniGrid, as in navix/Navix-Empty-8x8-v0",
     "pgx": "board games and MinAtar, as in pgx/connect_four",
+    "playground": "MuJoCo Playground: the DeepMind Control suite and robots, as in playground/CartpoleBalance",
     "xminigrid": "XLand-MiniGrid, as in xminigrid/MiniGrid-DoorKey-8x8",
 }
 """Others' environments, `SUITE/NAME`, and what they are; `adapters/SUITE.py` makes them from the package SUITE."""
@@ -152,8 +155,8 @@ def make(env: Any, params: Any = None, **settings: Any) -> Any:
     built = as_environment(factory(**settings))
     if common and is_host_stepped(built):
         raise TypeError(
-            f"{env} is stepped as a batch outside of JAX, and cannot be wrapped by {min(common)}; leave it out, and "
-            "register a wrapped environment with Gymnasium instead."
+            f"{env} is stepped as a batch outside of JAX, and cannot be wrapped by {min(common)}; leave it out, or "
+            "wrap the environment in its own package."
         )
     return wrap(built, CommonSettings(**common))
 

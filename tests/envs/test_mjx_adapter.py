@@ -1,0 +1,132 @@
+"""Gymnasium's robots in MJX beside Gymnasium's own: the same first states and actions, the same trajectories."""
+
+import importlib
+import inspect
+import math
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+
+import jaxrl
+from jaxrl.envs.adapters.mjx_robots import ROBOTS
+
+pytestmark = pytest.mark.suites
+
+STEPS = 20
+LEFT_OUT = {"self", "xml_file", "default_camera_config", "main_body", "kwargs"}
+"""Arguments of Gymnasium's that are no numbers."""
+
+
+def robots(*names: str) -> Any:
+    """One worker takes all tests of a robot."""
+    params = [pytest.param(name, id=f"mjx/{name}", marks=pytest.mark.xdist_group(name)) for name in names]
+    return pytest.mark.parametrize("name", params)
+
+
+def theirs(name: str, settings: dict[str, Any], actions: Any) -> tuple[Any, Any, Any, list[Any]]:
+    """Gymnasium's: a first state in numbers that float32 has, what is seen there, and the steps that follow."""
+    env: Any = gymnasium.make(name, **settings).unwrapped
+    env.reset(seed=1)
+    qpos, qvel = (np.float32(part.copy()) for part in (env.data.qpos, env.data.qvel))
+    importlib.import_module("mujoco").mj_resetData(env.model, env.data)
+    env.set_state(np.float64(qpos), np.float64(qvel))
+    first = env._get_obs()
+    steps = [env.step(action)[:3] for action in actions]
+    return qpos, qvel, first, [np.stack(part) for part in zip(*steps, strict=True)]
+
+
+def beside(name: str, **settings: Any) -> tuple[Any, Any]:
+    """Observations [1 + STEPS, ...], rewards and ends [STEPS] of `STEPS` random actions: ours, Gymnasium's."""
+    env = jaxrl.make(f"mjx/{name}", max_steps=None, **settings)
+    space, generator = env.action_space, np.random.default_rng(0)
+    actions = generator.uniform(space.low, space.high, (STEPS, *space.shape)).astype(np.float32)
+    qpos, qvel, first, (next_obs, reward, terminated) = theirs(name, settings, actions)
+
+    def play(qpos: Any, qvel: Any, actions: Any) -> Any:
+        def step(state: Any, action: Any) -> Any:
+            return env.step(jax.random.key(0), state, action)
+
+        state, obs = env.begin(qpos, qvel)
+        return obs, jax.lax.scan(step, state, actions)[1]
+
+    obs, found = jax.device_get(jax.jit(play)(qpos, qvel, actions))
+    ours = np.concatenate([obs[None], found.obs]), found.reward, found.terminated
+    return ours, (np.concatenate([first[None], next_obs]), reward, terminated)
+
+
+@robots(*ROBOTS)
+def test_a_trajectory_is_gymnasiums(name: str) -> None:
+    (obs, reward, terminated), (expected_obs, expected_reward, expected_terminated) = beside(name)
+    np.testing.assert_allclose(obs, expected_obs, rtol=1e-3, atol=3e-3)
+    np.testing.assert_allclose(reward, expected_reward, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(terminated, expected_terminated)
+
+
+@robots("HalfCheetah-v5")
+def test_settings_do_what_gymnasiums_do(name: str) -> None:
+    settings = {
+        "frame_skip": 2,
+        "forward_reward_weight": 3.0,
+        "ctrl_cost_weight": 0.7,
+        "exclude_current_positions_from_observation": False,
+    }
+    (obs, reward, _), (expected_obs, expected_reward, _) = beside(name, **settings)
+    np.testing.assert_allclose(obs, expected_obs, rtol=1e-3, atol=3e-3)
+    np.testing.assert_allclose(reward, expected_reward, rtol=1e-3, atol=1e-3)
+
+
+@robots(*ROBOTS)
+def test_settings_and_their_defaults_are_the_arguments_of_gymnasiums_constructor(name: str) -> None:
+    kind = type(gymnasium.make(name).unwrapped)
+    arguments = inspect.signature(kind.__init__).parameters
+    assert {key: given.default for key, given in arguments.items() if key not in LEFT_OUT} == ROBOTS[name].settings
+    assert arguments["xml_file"].default == ROBOTS[name].xml
+
+
+@robots(*ROBOTS)
+def test_spaces_are_gymnasiums_with_and_without_each_part(name: str) -> None:
+    parts = [part for part in ROBOTS[name].settings if part.startswith(("exclude_", "include_"))]
+    for settings in ({}, *({part: not ROBOTS[name].settings[part]} for part in parts)):
+        own, env = gymnasium.make(name, **settings), jaxrl.make(f"mjx/{name}", **settings)
+        assert env.observation_space.shape == own.observation_space.shape
+        np.testing.assert_array_equal(env.action_space.low, own.action_space.low)
+        np.testing.assert_array_equal(env.action_space.high, own.action_space.high)
+
+
+@robots(*ROBOTS)
+def test_first_states_are_drawn_as_gymnasiums(name: str) -> None:
+    """By the spread of each entry over 2,000 draws of ours, and of all entries over 50 of Gymnasium's."""
+    env, own = jaxrl.make(f"mjx/{name}"), gymnasium.make(name).unwrapped
+    states, _ = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), 2_000))
+    qpos, qvel = jax.device_get((states.env_state.qpos, states.env_state.qvel))
+    scale = ROBOTS[name].settings["reset_noise_scale"]
+    is_quaternion = slice(3, 7) if ROBOTS[name].height == 2 else slice(0, 0)
+    offset = np.delete(qpos - own.init_qpos, is_quaternion, axis=1)
+    assert np.abs(offset).max() < scale * 1.001
+    np.testing.assert_allclose(offset.std(axis=0), scale / math.sqrt(3), rtol=0.1)
+
+    drawn = []
+    for seed in range(50):
+        own.reset(seed=seed)
+        drawn.append(own.data.qvel.copy())
+    np.testing.assert_allclose(qvel.std(), np.std(drawn), rtol=0.1)
+    np.testing.assert_allclose(
+        (qvel**4).mean() / qvel.var() ** 2, (np.stack(drawn) ** 4).mean() / np.var(drawn) ** 2, rtol=0.2
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "sentence"),
+    [
+        ("mjx/Humanoi-v5", {}, r"There is no robot 'Humanoi-v5'; did you mean 'Humanoid-v5'\?"),
+        ("mjx/HalfCheetah-v5", {"healthy_reward": 1.0}, "mjx/HalfCheetah-v5 has no setting 'healthy_reward'"),
+        ("mjx/Hopper-v5", {"healthy_z_range": [1.0]}, r"healthy_z_range must be two numbers .*, got \(1.0,\)"),
+        ("mjx/Hopper-v5", {"frame_skip": 0}, "frame_skip must be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_is_refused(name: str, settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        jaxrl.make(name, **settings)
