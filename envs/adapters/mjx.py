@@ -120,7 +120,8 @@ class Robot:
         _, model, data = self._physics
         data = mjx.kinematics(model, data.replace(qpos=qpos, qvel=qvel))
         data = mjx.com_vel(model, mjx.com_pos(model, data))
-        return RobotState(data.qpos, data.qvel, jnp.zeros_like(qvel), self._place(data)), self._observed(data)
+        data = data.replace(qpos=qpos)  # MJX has scaled a quaternion to length 1, and MuJoCo shows the one it is given
+        return RobotState(qpos, qvel, jnp.zeros_like(qvel), self._place(data)), self._observed(data)
 
     def _played(self, state: RobotState, action: jax.Array) -> Any:
         """The physics [] after an action. What hangs on the positions is as it was before the last sub-step."""

@@ -16,9 +16,11 @@ NAMES = (
     "brax/inverted_pendulum",
     "craftax/Craftax-Classic-Symbolic-v1",
     "jumanji/Game2048-v1",
+    "mjx/HalfCheetah-v5",
     "navix/Navix-Empty-Random-5x5-v0",
     "pgx/connect_four",
     "pgx/minatar-breakout",
+    "playground/CartpoleBalance",
     "xminigrid/MiniGrid-EmptyRandom-6x6",
 )
 IN_DEV = ("pgx/connect_four",)
