@@ -66,6 +66,9 @@ SUITES = {
 }
 """Others' environments, `SUITE/NAME`, and what they are; `adapters/SUITE.py` makes them from the package SUITE."""
 
+PACKAGES = {"mjx": "mujoco", "playground": "mujoco_playground"}
+"""What is imported for a suite where it is not called as the suite."""
+
 
 def without_velocities(
     whole: str, indices: tuple[int, ...], name: str, *, max_steps: int | None = None, **settings: Any

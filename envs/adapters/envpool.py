@@ -5,6 +5,7 @@ episode that ends by its own rules with its last step truncated; here the time l
 episode has terminated.
 """
 
+import warnings
 from typing import Any
 
 import jax
@@ -73,4 +74,6 @@ def from_name(name: str, *, max_steps: int | None = None, **settings: Any) -> Ho
 def spaces(name: str, settings: dict[str, Any]) -> tuple[Any, Any]:
     """Of observations and of actions, Gymnasium's."""
     spec = made("envpool", name, package("envpool").make_spec, as_settings(settings))
-    return spec.gymnasium_observation_space, spec.gymnasium_action_space
+    with warnings.catch_warnings():  # a bound of float64 in a space of float32, which Gymnasium mentions
+        warnings.simplefilter("ignore")
+        return spec.gymnasium_observation_space, spec.gymnasium_action_space

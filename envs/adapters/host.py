@@ -207,7 +207,8 @@ def _converted(space: Any, name: str) -> Space:
         return Box(0, 1, space.shape, np.int8)
     if kind == "Box":
         dtype = np.float32 if np.issubdtype(space.dtype, np.floating) else space.dtype
-        return Box(space.low, space.high, space.shape, dtype)
+        with np.errstate(over="ignore"):  # the largest float64 is no bound in float32
+            return Box(space.low, space.high, space.shape, dtype)
     if kind == "Dict":
         return Dict({key: _converted(entry, name) for key, entry in space.spaces.items()})
     if kind == "Tuple":

@@ -8,7 +8,7 @@ import yaml
 
 from jaxrl.cli.composition import CONFIGS, algorithm_names, tuned_environments
 from jaxrl.cli.errors import UsageError
-from jaxrl.envs.registry import SUITES, names
+from jaxrl.envs.registry import PACKAGES, SUITES, names
 from jaxrl.settings import TARGET, import_class
 
 HELP = """\
@@ -45,6 +45,6 @@ def show_list(arguments: Sequence[str]) -> int:
         print(f"  {env:<{width}}  {', '.join(name for name in algorithms if env in tuned[name])}".rstrip())
     print("\nEnvironments of other packages")
     for suite, meaning in SUITES.items():
-        missing = "" if importlib.util.find_spec(suite) else f'; pip install "jaxrl[{suite}]"'
+        missing = "" if importlib.util.find_spec(PACKAGES.get(suite, suite)) else f'; pip install "jaxrl[{suite}]"'
         print(f"  {f'{suite}/NAME':<{width}}  {meaning}{missing}")
     return 0
