@@ -16,7 +16,7 @@ from jaxrl.envs.adapters.mjx_robots import ROBOTS
 
 pytestmark = pytest.mark.suites
 
-STEPS = 20
+STEPS = 15
 LEFT_OUT = {"self", "xml_file", "default_camera_config", "main_body", "kwargs"}
 """Arguments of Gymnasium's that are no numbers."""
 
@@ -27,35 +27,53 @@ def robots(*names: str) -> Any:
     return pytest.mark.parametrize("name", params)
 
 
-def theirs(name: str, settings: dict[str, Any], actions: Any) -> tuple[Any, Any, Any, list[Any]]:
-    """Gymnasium's: a first state in numbers that float32 has, what is seen there, and the steps that follow."""
-    env: Any = gymnasium.make(name, **settings).unwrapped
-    env.reset(seed=1)
-    qpos, qvel = (np.float32(part.copy()) for part in (env.data.qpos, env.data.qvel))
-    importlib.import_module("mujoco").mj_resetData(env.model, env.data)
-    env.set_state(np.float64(qpos), np.float64(qvel))
-    first = env._get_obs()
-    steps = [env.step(action)[:3] for action in actions]
-    return qpos, qvel, first, [np.stack(part) for part in zip(*steps, strict=True)]
+def starts(name: str, own: Any) -> list[tuple[Any, Any]]:
+    """Positions and velocities in numbers that float32 has: a draw of Gymnasium's, and one that is not healthy.
+
+    The second is too high and falls, or (Hopper) turns until its angle is too large.
+    """
+    own.reset(seed=0)
+    qpos, qvel = np.float32(own.data.qpos.copy()), np.float32(own.data.qvel.copy())
+    strange_qpos, strange_qvel = qpos.copy(), qvel.copy()
+    if name == "Hopper-v5":
+        strange_qpos[2], strange_qvel[2] = 0.15, 1.0
+    else:
+        strange_qpos[ROBOTS[name].height] = ROBOTS[name].settings.get("healthy_z_range", (0, 1))[1] + 0.03
+    return [(qpos, qvel), (strange_qpos, strange_qvel)]
 
 
-def beside(name: str, **settings: Any) -> tuple[Any, Any]:
-    """Observations [1 + STEPS, ...], rewards and ends [STEPS] of `STEPS` random actions: ours, Gymnasium's."""
-    env = jaxrl.make(f"mjx/{name}", max_steps=None, **settings)
+def theirs(own: Any, qpos: Any, qvel: Any, actions: Any) -> Any:
+    """Gymnasium's observations [1 + STEPS, ...], rewards and ends [STEPS] from a first state."""
+    importlib.import_module("mujoco").mj_resetData(own.model, own.data)
+    own.set_state(np.float64(qpos), np.float64(qvel))
+    first = own._get_obs()
+    obs, reward, terminated = zip(*(own.step(action)[:3] for action in actions), strict=True)
+    return np.stack([first, *obs]), np.stack(reward), np.stack(terminated)
+
+
+def check_trajectories(name: str, **settings: Any) -> Any:
+    """Hold `STEPS` random actions from each of `starts` to Gymnasium's; returns which of the steps terminated."""
+    env, own = jaxrl.make(f"mjx/{name}", max_steps=None, **settings), gymnasium.make(name, **settings).unwrapped
     space, generator = env.action_space, np.random.default_rng(0)
     actions = generator.uniform(space.low, space.high, (STEPS, *space.shape)).astype(np.float32)
-    qpos, qvel, first, (next_obs, reward, terminated) = theirs(name, settings, actions)
 
-    def play(qpos: Any, qvel: Any, actions: Any) -> Any:
+    @jax.jit
+    def play(qpos: Any, qvel: Any) -> Any:
         def step(state: Any, action: Any) -> Any:
             return env.step(jax.random.key(0), state, action)
 
         state, obs = env.begin(qpos, qvel)
         return obs, jax.lax.scan(step, state, actions)[1]
 
-    obs, found = jax.device_get(jax.jit(play)(qpos, qvel, actions))
-    ours = np.concatenate([obs[None], found.obs]), found.reward, found.terminated
-    return ours, (np.concatenate([first[None], next_obs]), reward, terminated)
+    ends = []
+    for qpos, qvel in starts(name, own):
+        first, found = jax.device_get(play(qpos, qvel))
+        obs, reward, terminated = theirs(own, qpos, qvel, actions)
+        np.testing.assert_allclose(np.concatenate([first[None], found.obs]), obs, rtol=1e-3, atol=3e-3)
+        np.testing.assert_allclose(found.reward, reward, rtol=1e-3, atol=1e-3)
+        np.testing.assert_array_equal(found.terminated, terminated)
+        ends.append(terminated)
+    return np.stack(ends)
 
 
 def along_the_capsule(plane: Any, capsule: Any) -> Any:
@@ -85,23 +103,21 @@ def frames_as_in_mujoco(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @robots(*ROBOTS)
 @pytest.mark.usefixtures("frames_as_in_mujoco")
 def test_a_trajectory_is_gymnasiums(name: str) -> None:
-    (obs, reward, terminated), (expected_obs, expected_reward, expected_terminated) = beside(name)
-    np.testing.assert_allclose(obs, expected_obs, rtol=1e-3, atol=3e-3)
-    np.testing.assert_allclose(reward, expected_reward, rtol=1e-3, atol=1e-3)
-    np.testing.assert_array_equal(terminated, expected_terminated)
+    ends = check_trajectories(name)
+    has_ends = "healthy_reward" in ROBOTS[name].settings
+    assert ends.any() == has_ends
+    assert not ends.all()
 
 
 @robots("HalfCheetah-v5")
 def test_settings_do_what_gymnasiums_do(name: str) -> None:
-    settings = {
-        "frame_skip": 2,
-        "forward_reward_weight": 3.0,
-        "ctrl_cost_weight": 0.7,
-        "exclude_current_positions_from_observation": False,
-    }
-    (obs, reward, _), (expected_obs, expected_reward, _) = beside(name, **settings)
-    np.testing.assert_allclose(obs, expected_obs, rtol=1e-3, atol=3e-3)
-    np.testing.assert_allclose(reward, expected_reward, rtol=1e-3, atol=1e-3)
+    check_trajectories(
+        name,
+        frame_skip=2,
+        forward_reward_weight=3.0,
+        ctrl_cost_weight=0.7,
+        exclude_current_positions_from_observation=False,
+    )
 
 
 @robots(*ROBOTS)
