@@ -112,6 +112,8 @@ TASKS = (
     Task("awr", "CartPole-v1", 8, 100_000, 450, "500 is the most there is"),
     Task("awr", "CartPole-v1", 8, 100_000, 450, "as off-policy", settings=ON_POLICY),
     Task("awr", "Pendulum-v1", 8, 100_000, -200, "rl-baselines3-zoo, PPO: -172 at 100k"),
+    Task("ppo", "LunarLander-v3", 8, 1_500_000, 200, "Gymnasium's threshold; rl-baselines3-zoo, PPO: 242 at 1M"),
+    Task("ppo", "LunarLanderContinuous-v3", 8, 1_500_000, 200, "Gymnasium's threshold; rl-baselines3-zoo: 270 at 1M"),
     Task("r2d2", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("dqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
 )

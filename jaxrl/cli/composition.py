@@ -3,8 +3,9 @@
 import copy
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from hydra import compose, initialize_config_module
@@ -52,9 +53,16 @@ def _file_names(group: str) -> list[str]:
 
 def tuned_environments(algorithm: str) -> list[str]:
     """The environments for which `algorithm` has tuned settings."""
-    folder = resources.files(CONFIGS) / "tuned" / algorithm
-    files = folder.iterdir() if folder.is_dir() else ()
-    return sorted(entry.name.removesuffix(".yaml") for entry in files if entry.name.endswith(".yaml"))
+    return sorted(_tuned(resources.files(CONFIGS) / "tuned" / algorithm))
+
+
+def _tuned(folder: Traversable, prefix: str = "") -> Iterator[str]:
+    """The names of the files below `folder`; one in a folder is called like an environment of a suite, brax/ant."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir():
+            yield from _tuned(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".yaml"):
+            yield prefix + entry.name.removesuffix(".yaml")
 
 
 def compose_runs(words: Sequence[str]) -> list[Choice]:

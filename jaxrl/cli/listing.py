@@ -41,10 +41,16 @@ def show_list(arguments: Sequence[str]) -> int:
         print(f"  {name:<{width}}  {purpose}")
     tuned = {name: tuned_environments(name) for name in algorithms}
     print("\nEnvironments (env=...), and the algorithms with settings tuned for them")
-    for env in names():
+
+    def show(env: str) -> None:
         print(f"  {env:<{width}}  {', '.join(name for name in algorithms if env in tuned[name])}".rstrip())
+
+    for env in names():
+        show(env)
     print("\nEnvironments of other packages")
     for suite, meaning in SUITES.items():
         missing = "" if importlib.util.find_spec(PACKAGES.get(suite, suite)) else f'; pip install "jaxrl[{suite}]"'
         print(f"  {f'{suite}/NAME':<{width}}  {meaning}{missing}")
+        for env in sorted({env for found in tuned.values() for env in found if env.startswith(f"{suite}/")}):
+            show(env)
     return 0

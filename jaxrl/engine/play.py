@@ -26,7 +26,7 @@ def play(policy: Policy, env: Any, *, num_episodes: int = 32, seed: int = 0, max
     for name, value, least in (("num_episodes", num_episodes, 1), ("seed", seed, 0), ("max_steps", max_steps, 1)):
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    lanes = lanes_of(env, num_episodes)
+    lanes = lanes_of(env.removeprefix("gymnasium/") if isinstance(env, str) else env, num_episodes)
     try:
         rounds = [
             _play_once(policy, lanes, seed + first, max_steps) for first in range(0, num_episodes, lanes.num_envs)

@@ -17,6 +17,7 @@ from jaxrl.engine.evolution import PBT
 from jaxrl.engine.host_loop import Chunk
 from jaxrl.engine.population import Population, differences
 from jaxrl.engine.ranking import Ranked, ranked, table_lines
+from jaxrl.envs.registry import SUITES
 from jaxrl.memory import size
 
 
@@ -235,7 +236,8 @@ def name_of(env: Any) -> str:
     while True:
         name = getattr(inner, "name", None)
         if isinstance(name, str):
-            return name
+            suite = type(inner).__module__.rpartition(".")[2]  # an adapter's file is called like its suite
+            return f"{suite}/{name}" if suite in SUITES else name
         deeper = getattr(inner, "env", getattr(inner, "rules", None))
         if deeper is None:
             return type(inner).__name__

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib.util
 import re
 
 import jax
@@ -10,7 +11,9 @@ import jaxrl
 from jaxrl.cli.composition import algorithm_names, compose_runs, tuned_environments
 from jaxrl.cli.main import main
 from jaxrl.cli.train import algorithm_of
+from jaxrl.engine.record import label_of
 from jaxrl.engine.saved_run import load_runs
+from jaxrl.envs.registry import SUITES
 
 TINY = [
     "algorithm=a2c",
@@ -97,7 +100,20 @@ def test_every_algorithm_and_every_tuned_setting_can_be_built():
         env = "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1"
         assert built(f"algorithm={algorithm}", f"env={env}").env == jaxrl.make(env)
         for env in tuned_environments(algorithm):
-            built(f"algorithm={algorithm}", f"env={env}")
+            (choice,) = compose_runs([f"algorithm={algorithm}", f"env={env}"])
+            suite = env.partition("/")[0]
+            if suite in SUITES and not importlib.util.find_spec(suite):
+                choice.settings["env"] = {"name": "CartPole-v1"}
+            algorithm_of(choice)
+
+
+def test_a_suites_environment_has_tuned_settings_of_its_own(capsys):
+    assert "pgx/tic_tac_toe" in tuned_environments("ppo")
+    agent = built("env=pgx/tic_tac_toe")
+    assert agent.total_steps == 1_000_000
+    assert label_of(agent) == "PPO on pgx/tic_tac_toe"
+    assert main(["list"]) == 0
+    assert re.search(r"^  pgx/tic_tac_toe +ppo$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_tuned_settings_hold_for_their_environment_alone():

@@ -1,0 +1,85 @@
+"""Policies trained here and played in Gymnasium, and trained in Gymnasium and played here.
+
+    python benchmarks/box2d_transfer.py [--only NAME ...] [--seeds N] [--steps N]
+
+Trains PPO with the shipped settings in either, lets each policy play EPISODES greedy episodes in both, and writes
+results/box2d_transfer.md and .json. Needs gymnasium[box2d].
+"""
+
+import argparse
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+import report
+
+import jaxrl
+from jaxrl.cli.composition import compose_runs
+from jaxrl.cli.train import algorithm_of
+
+NAMES = ("LunarLander-v3",)
+EPISODES = 256
+
+HEAD = f"""\
+# Policies between jaxrl and Gymnasium
+
+PPO with the shipped settings is trained in one and plays {EPISODES} greedy episodes in each. The *difference* is that
+of the mean returns, there minus where it was trained, in per cent and in standard errors over episodes.
+"""
+
+
+def measure(name: str, seeds: int, steps: int | None) -> dict[str, Any]:
+    """The returns of every policy in both."""
+    circumstances = report.circumstances()
+    words = [f"env={name}"] + ([f"algorithm.total_steps={steps}"] if steps else [])
+    ppo = algorithm_of(compose_runs(words)[0])
+    here = jaxrl.run(ppo, seeds=seeds, eval_episodes=EPISODES)
+    policies = [("jaxrl", seed, here.policy(seed)) for seed in range(seeds)]
+    elsewhere = dataclasses.replace(ppo, env=jaxrl.make(f"gymnasium/{name}"))
+    for seed in range(seeds):  # one after another: a Gymnasium environment cannot be copied
+        run = jaxrl.run(elsewhere, seeds=1, seed=seed, eval_episodes=1)
+        policies.append(("Gymnasium", seed, run.policy(0)))
+    rows = []
+    for trained, seed, policy in policies:
+        ours = jaxrl.evaluate(policy, ppo.env, jax.random.key(1_000 + seed), num_episodes=EPISODES).returns
+        theirs = jaxrl.play(policy, name, num_episodes=EPISODES, seed=1_000 * (seed + 1)).returns
+        rows.append(
+            {"trained": trained, "seed": seed, "jaxrl": np.asarray(ours).tolist(), "Gymnasium": theirs.tolist()}
+        )
+    return {"circumstances": circumstances, "steps": ppo.total_steps, "rows": rows}
+
+
+def summary(row: dict[str, Any]) -> list[str]:
+    """One line of the table."""
+    home, away = ("jaxrl", "Gymnasium") if row["trained"] == "jaxrl" else ("Gymnasium", "jaxrl")
+    means = {side: np.mean(row[side]) for side in (home, away)}
+    errors = {side: np.std(row[side]) / np.sqrt(len(row[side])) for side in means}
+    shift, error = means[away] - means[home], np.hypot(*errors.values())
+    cells = [f"{means[side]:.1f} ({errors[side]:.1f})" for side in ("jaxrl", "Gymnasium")]
+    return [row["trained"], str(row["seed"]), *cells, f"{100 * shift / abs(means[home]):+.1f} %, {shift / error:+.1f}"]
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """results/box2d_transfer.md."""
+    header = ["environment", "steps", "trained in", "seed", "return in jaxrl (s.e.)", "in Gymnasium (s.e.)"]
+    rows = [[name, f"{found['steps']:,}", *summary(row)] for name, found in results.items() for row in found["rows"]]
+    facts = report.facts({name: found["circumstances"] for name, found in results.items()})
+    return "\n".join([HEAD, report.table([*header, "difference"], rows), "", facts])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--steps", type=int, help="instead of those of the shipped settings")
+    arguments = parser.parse_args()
+    for name in arguments.only:
+        found = measure(name, arguments.seeds, arguments.steps)
+        results = {**(report.read("box2d_transfer") or {}), name: found}
+        report.write("box2d_transfer", markdown(results), results)
+    print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()
