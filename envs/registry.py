@@ -1,7 +1,7 @@
 """Environments by name: `make`, `register`, `names`, and `as_environment` for whatever a person holds."""
 
 import functools
-import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -125,6 +125,11 @@ def is_known(name: str) -> bool:
     """Whether `make` knows the name, or the suite that it begins with."""
     suite, _, own_name = name.partition("/")
     return name in names() or (suite in SUITES and bool(own_name))
+
+
+def is_installed(suite: str) -> bool:
+    """Whether the package of one of `SUITES` is there, without importing it."""
+    return importlib.util.find_spec(PACKAGES.get(suite, suite)) is not None
 
 
 def make(env: Any, params: Any = None, **settings: Any) -> Any:

@@ -90,7 +90,7 @@ def test_ppo_trains_in_it_and_its_run_can_be_loaded(tmp_path: Any) -> None:
     run = jaxrl.run(ppo, directory=tmp_path / "run", **options)
     assert run.metrics["episode_return"][0, -1] > 100  # a random policy has 22
     policy = jaxrl.load_policy(tmp_path / "run")
-    assert jaxrl.play(policy, "CartPole-v1", num_episodes=8).returns.mean() > 80
+    assert jaxrl.play(policy, "envpool/CartPole-v1", num_episodes=8).returns.mean() > 80
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 import jaxrl
 from jaxrl.components.rollouts import Actor, begin, unroll
+from jaxrl.engine.record import name_of
 from jaxrl.envs.adapters import host
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete
 from jaxrl.envs.vector import vectorize
@@ -117,6 +118,7 @@ def test_spaces_are_the_same_in_our_types() -> None:
         }
     )
     assert env == jaxrl.make("gymnasium/Strange-v0")
+    assert name_of(env) == "gymnasium/Strange-v0"
     assert hash(env) == hash(jaxrl.make("gymnasium/Strange-v0"))
 
 
