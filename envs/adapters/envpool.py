@@ -2,7 +2,7 @@
 
 envpool begins the next episode with the step after an end; here those that have ended are reset at once. It calls an
 episode that ends by its own rules with its last step truncated; here the time limit is counted beside it, and such an
-episode has terminated.
+episode has terminated. Where the limit is 0 (BabyAI) it hangs on the episode, and is envpool's to count.
 """
 
 import warnings
@@ -23,9 +23,10 @@ class Batch:
     """`num_envs` environments `envpool.make(name, **settings)`, whose `max_episode_steps` is counted here."""
 
     def __init__(self, name: str, num_envs: int, seed: int, settings: dict[str, Any]) -> None:
-        options = {**settings, "num_envs": num_envs, "seed": seed, "max_episode_steps": NEVER}
+        limit = settings["max_episode_steps"]
+        self.max_steps = limit or NEVER
+        options = {**settings, "num_envs": num_envs, "seed": seed, "max_episode_steps": limit and NEVER}
         self.envs = made("envpool", name, package("envpool").make_gymnasium, as_settings(options))
-        self.max_steps = settings["max_episode_steps"]
         self.times = np.zeros(num_envs, np.int64)
         self.single_action_space = self.envs.action_space
 
@@ -33,9 +34,9 @@ class Batch:
         return self.envs.reset()[0]
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, Any]:
-        successors, reward, terminated, _, _ = self.envs.step(actions)
+        successors, reward, terminated, truncated, _ = self.envs.step(actions)
         self.times += 1
-        truncated = self.times >= self.max_steps
+        truncated = truncated | (self.times >= self.max_steps)
         lanes = np.flatnonzero(terminated | truncated)
         if not lanes.size:
             return successors, successors, reward, terminated, truncated

@@ -31,7 +31,7 @@ class Playground:
 
     @property
     def observation_space(self) -> Space:
-        return _space(jax.eval_shape(lambda key: self.reset(key)[1], jax.random.key(0)))
+        return _space(_shown(self))
 
     @property
     def action_space(self) -> Box:
@@ -100,6 +100,12 @@ def _check_models(name: str) -> None:
             f"`git clone https://github.com/google-deepmind/mujoco_menagerie {where} && "
             f"git -C {where} checkout {environment.MENAGERIE_COMMIT_SHA}` first."
         )
+
+
+@functools.cache
+def _shown(env: Playground) -> Any:
+    """The shapes of an observation."""
+    return jax.eval_shape(lambda key: env.reset(key)[1], jax.random.key(0))
 
 
 def _space(shown: Any) -> Space:
