@@ -15,7 +15,7 @@ from jaxrl.envs.vector import vectorize
 
 pytestmark = pytest.mark.suites
 
-LANES, STEPS = 3, 60
+LANES = 3
 
 
 def played(env: Any, actions: jax.Array) -> Any:
@@ -45,16 +45,23 @@ def one_by_one(name: str, actions: Any, **settings: Any) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "limit"), [("CartPole-v1", 15), ("Pendulum-v1", 9), ("LunarLander-v3", 1000), ("CheetahRun-v1", 20)]
+    ("name", "limit", "num_steps"),
+    [
+        ("CartPole-v1", 15, 60),
+        ("Pendulum-v1", 9, 60),
+        ("CheetahRun-v1", 20, 60),
+        ("LunarLander-v3", 1_000, 180),
+        ("BabyAI-GoToObj-v0", 0, 180),  # 64, which envpool says of no name
+    ],
 )
-def test_every_transition_is_that_of_a_pool_of_one(name: str, limit: int) -> None:
-    env = jaxrl.make(f"envpool/{name}", max_steps=limit)
-    keys = jax.random.split(jax.random.key(1), (3 * STEPS if name == "LunarLander-v3" else STEPS, LANES))
+def test_every_transition_is_that_of_a_pool_of_one(name: str, limit: int, num_steps: int) -> None:
+    env = jaxrl.make(f"envpool/{name}", max_episode_steps=limit)
+    keys = jax.random.split(jax.random.key(1), (num_steps, LANES))
     actions = jax.vmap(jax.vmap(env.action_space.sample))(keys)
     found = played(env, actions)
     is_over = found.terminated | found.truncated
     assert (is_over.sum(axis=0) > 0).all()
-    assert isinstance(env.observation_space, Dict) == (name == "CheetahRun-v1")
+    assert isinstance(env.observation_space, Dict) == (name in ("CheetahRun-v1", "BabyAI-GoToObj-v0"))
     for lane, (obs, next_obs, reward, expected_over) in enumerate(
         one_by_one(name, np.asarray(actions), max_episode_steps=limit)
     ):
