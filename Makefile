@@ -7,7 +7,7 @@ ARGS ?=
 SCRIPT ?= ppo_cartpole
 EXTRA ?=
 WORKERS ?= 2
-SUITES := brax craftax jumanji navix pgx xminigrid
+SUITES := brax craftax envpool jumanji mjx navix pgx playground xminigrid
 
 # The first interpreter that is new enough; PYTHON=/path/to/python overrides the search.
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -43,7 +43,8 @@ suites: | $(BIN)/python
 	@for suite in $(or $(ARGS),$(SUITES)); do \
 		$(BIN)/python -m venv $(VENV)/suites/$$suite && \
 		$(VENV)/suites/$$suite/bin/pip install --quiet --disable-pip-version-check -e ".[$$suite]" pytest pytest-xdist && \
-		$(VENV)/suites/$$suite/bin/pytest -W default -m "suites or not suites" -k "$$suite/" tests/envs/test_suites.py || exit 1; \
+		$(VENV)/suites/$$suite/bin/pytest -W default -m "suites or not suites" -k "$$suite/ or $${suite}_adapter" \
+			tests/envs/test_suites.py $$(ls tests/envs/test_$${suite}_adapter.py 2>/dev/null) || exit 1; \
 	done
 
 bench: $(VENV)/.installed-dev

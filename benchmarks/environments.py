@@ -8,7 +8,6 @@ installed is left as it is.
 """
 
 import argparse
-import importlib.util
 import sys
 import time
 from typing import Any
@@ -22,7 +21,7 @@ from jaxrl.components.rollouts import Actor, begin, unroll
 from jaxrl.envs import check_env, make
 from jaxrl.envs.drawing.drawer import drawer_of
 from jaxrl.envs.environment import reset_mode
-from jaxrl.envs.registry import SUITES, names
+from jaxrl.envs.registry import SUITES, is_installed, names
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space
 from jaxrl.envs.vector import is_host_stepped, vectorize
 
@@ -32,16 +31,20 @@ OTHERS = (
     "brax/inverted_pendulum",
     "craftax/Craftax-Classic-Symbolic-v1",
     "craftax/Craftax-Symbolic-v1",
+    "envpool/LunarLander-v3",
     "gymnasium/Acrobot-v1",
     "gymnasium/LunarLander-v3",
     "jumanji/Game2048-v1",
     "jumanji/Maze-v0",
     "jumanji/Snake-v1",
+    "mjx/HalfCheetah-v5",
+    "mjx/Hopper-v5",
     "navix/Navix-DoorKey-8x8-v0",
     "navix/Navix-Empty-8x8-v0",
     "pgx/connect_four",
     "pgx/minatar-breakout",
     "pgx/tic_tac_toe",
+    "playground/CartpoleBalance",
     "xminigrid/MiniGrid-DoorKey-8x8",
     "xminigrid/MiniGrid-Empty-8x8",
 )
@@ -136,7 +139,7 @@ def _limit(env: Any) -> int | None:
 
 def is_here(name: str) -> bool:
     suite, slash, _ = name.partition("/")
-    return not slash or suite not in SUITES or importlib.util.find_spec(suite) is not None
+    return not slash or suite not in SUITES or is_installed(suite)
 
 
 def markdown(rows: dict[str, Any]) -> str:

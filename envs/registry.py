@@ -1,7 +1,7 @@
 """Environments by name: `make`, `register`, `names`, and `as_environment` for whatever a person holds."""
 
 import functools
-import importlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -55,13 +55,19 @@ GYMNAX_NAMES = (
 SUITES = {
     "brax": "robots, as in brax/ant",
     "craftax": "Craftax, as in craftax/Craftax-Classic-Symbolic-v1",
+    "envpool": "environments in C++, stepped by threads on the CPU, as in envpool/LunarLander-v3",
     "gymnasium": "any environment that Gymnasium knows, stepped on the CPU, as in gymnasium/Ant-v5",
     "jumanji": "combinatorial problems and games, as in jumanji/Game2048-v1",
+    "mjx": "Gymnasium's MuJoCo robots in JAX, as in mjx/Ant-v5",
     "navix": "MiniGrid, as in navix/Navix-Empty-8x8-v0",
     "pgx": "board games and MinAtar, as in pgx/connect_four",
+    "playground": "MuJoCo Playground: the DeepMind Control suite and robots, as in playground/CartpoleBalance",
     "xminigrid": "XLand-MiniGrid, as in xminigrid/MiniGrid-DoorKey-8x8",
 }
 """Others' environments, `SUITE/NAME`, and what they are; `adapters/SUITE.py` makes them from the package SUITE."""
+
+PACKAGES = {"mjx": "mujoco", "playground": "mujoco_playground"}
+"""What is imported for a suite where it is not called as the suite."""
 
 
 def without_velocities(
@@ -121,6 +127,11 @@ def is_known(name: str) -> bool:
     return name in names() or (suite in SUITES and bool(own_name))
 
 
+def is_installed(suite: str) -> bool:
+    """Whether the package of one of `SUITES` is there, without importing it."""
+    return importlib.util.find_spec(PACKAGES.get(suite, suite)) is not None
+
+
 def make(env: Any, params: Any = None, **settings: Any) -> Any:
     """Build the environment named `env`, or take a gymnax instance (with its `params`), or an environment of ours.
 
@@ -152,8 +163,8 @@ def make(env: Any, params: Any = None, **settings: Any) -> Any:
     built = as_environment(factory(**settings))
     if common and is_host_stepped(built):
         raise TypeError(
-            f"{env} is stepped as a batch outside of JAX, and cannot be wrapped by {min(common)}; leave it out, and "
-            "register a wrapped environment with Gymnasium instead."
+            f"{env} is stepped as a batch outside of JAX, and cannot be wrapped by {min(common)}; leave it out, or "
+            "wrap the environment in its own package."
         )
     return wrap(built, CommonSettings(**common))
 

@@ -186,9 +186,10 @@ def _converted(label: str, hint: Any, value: Any) -> Any:
             return build(import_class(str(value[TARGET])), rest)
         return {name: _converted(f"{label}.{name}", Any, entry) for name, entry in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        members = [entry for entry in _members(hint) if typing.get_origin(entry) is tuple]
-        element = typing.get_args(members[0])[0] if members and typing.get_args(members[0]) else Any
-        return tuple(_element(label, element, entry) for entry in value)
+        members = [typing.get_args(entry) for entry in _members(hint) if typing.get_origin(entry) is tuple]
+        kinds = members[0] if members else (Any, ...)
+        kinds = kinds if len(kinds) == len(value) and kinds[-1] is not ... else kinds[:1] * len(value)
+        return tuple(_element(label, kind, entry) for kind, entry in zip(kinds, value, strict=True))
     return value
 
 

@@ -89,6 +89,7 @@ def test_a_yaml_file_gives_the_same_agent_again(agent):
         ("LQR-v0", {"R": [[0.3]], "noise": 0.1}),
         ("Snake-v0", {"num_rows": 4}),
         ("Probe/InfiniteHorizon-v0", {}),
+        ("gymnasium/Pendulum-v1", {"max_steps": 7, "g": 5.0}),
     ],
 )
 def test_an_environment_comes_back_from_what_it_is_made_of(name, settings):

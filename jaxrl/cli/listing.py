@@ -1,6 +1,5 @@
 """`jaxrl list`: what there is to train, and to train on."""
 
-import importlib.util
 import sys
 from collections.abc import Sequence
 
@@ -8,7 +7,7 @@ import yaml
 
 from jaxrl.cli.composition import CONFIGS, algorithm_names, tuned_environments
 from jaxrl.cli.errors import UsageError
-from jaxrl.envs.registry import SUITES, names
+from jaxrl.envs.registry import SUITES, is_installed, names
 from jaxrl.settings import TARGET, import_class
 
 HELP = """\
@@ -49,7 +48,7 @@ def show_list(arguments: Sequence[str]) -> int:
         show(env)
     print("\nEnvironments of other packages")
     for suite, meaning in SUITES.items():
-        missing = "" if importlib.util.find_spec(suite) else f'; pip install "jaxrl[{suite}]"'
+        missing = "" if is_installed(suite) else f'; pip install "jaxrl[{suite}]"'
         print(f"  {f'{suite}/NAME':<{width}}  {meaning}{missing}")
         for env in sorted({env for found in tuned.values() for env in found if env.startswith(f"{suite}/")}):
             show(env)

@@ -12,13 +12,17 @@ from jaxrl.engine.lanes import Lanes, action_for, check_fit, lanes_of
 from jaxrl.engine.load import is_finite, load_algorithm, load_policies
 from jaxrl.engine.record import name_of
 
+SAME_TASKS = ("gymnasium", "mjx", "envpool")
+"""Suites whose environments are called like Gymnasium's and have its rules."""
+
 
 def play(policy: Policy, env: Any, *, num_episodes: int = 32, seed: int = 0, max_steps: int = 10_000) -> Episodes:
     """Play `num_episodes` whole episodes of a Gymnasium environment, at most `max_steps` steps each.
 
-    `env` is a name such as "CartPole-v1", of which copies are played side by side, a `gymnasium.Env`, or a
-    `gymnasium.vector.VectorEnv`, of which every lane plays one episode after a reset. Episode i starts from the seed
-    `seed + i`. The policy is greedy or samples as it was made. The fields of the result are numpy arrays.
+    `env` is a name such as "CartPole-v1" (or that of the same task in another suite, "mjx/Ant-v5"), of which copies are
+    played side by side, a `gymnasium.Env`, or a `gymnasium.vector.VectorEnv`, of which every lane plays one episode
+    after a reset. Episode i starts from the seed `seed + i`. The policy is greedy or samples as it was made. The fields
+    of the result are numpy arrays.
 
     Raises ValueError where the environment shows or takes something else than the policy, or cannot be made, and
     TypeError for anything else than an environment of Gymnasium; one sentence each.
@@ -26,7 +30,10 @@ def play(policy: Policy, env: Any, *, num_episodes: int = 32, seed: int = 0, max
     for name, value, least in (("num_episodes", num_episodes, 1), ("seed", seed, 0), ("max_steps", max_steps, 1)):
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
-    lanes = lanes_of(env.removeprefix("gymnasium/") if isinstance(env, str) else env, num_episodes)
+    if isinstance(env, str):
+        for suite in SAME_TASKS:
+            env = env.removeprefix(f"{suite}/")
+    lanes = lanes_of(env, num_episodes)
     try:
         rounds = [
             _play_once(policy, lanes, seed + first, max_steps) for first in range(0, num_episodes, lanes.num_envs)

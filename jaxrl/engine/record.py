@@ -236,7 +236,7 @@ def name_of(env: Any) -> str:
     while True:
         name = getattr(inner, "name", None)
         if isinstance(name, str):
-            suite = type(inner).__module__.rpartition(".")[2]  # an adapter's file is called like its suite
+            suite = getattr(inner, "suite", type(inner).__module__.rpartition(".")[2])  # or that of the adapter's file
             return f"{suite}/{name}" if suite in SUITES else name
         deeper = getattr(inner, "env", getattr(inner, "rules", None))
         if deeper is None:

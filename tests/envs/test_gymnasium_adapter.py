@@ -11,7 +11,8 @@ from gymnasium import spaces
 
 import jaxrl
 from jaxrl.components.rollouts import Actor, begin, unroll
-from jaxrl.envs.adapters import gymnasium as adapter
+from jaxrl.engine.record import name_of
+from jaxrl.envs.adapters import host
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete
 from jaxrl.envs.vector import vectorize
 
@@ -117,6 +118,7 @@ def test_spaces_are_the_same_in_our_types() -> None:
         }
     )
     assert env == jaxrl.make("gymnasium/Strange-v0")
+    assert name_of(env) == "gymnasium/Strange-v0"
     assert hash(env) == hash(jaxrl.make("gymnasium/Strange-v0"))
 
 
@@ -167,8 +169,8 @@ def test_what_cannot_be_made_is_refused(name: str, settings: dict[str, Any], sen
 def test_a_batch_that_was_closed_says_so() -> None:
     batch = vectorize(jaxrl.make("gymnasium/CartPole-v1"), 2)
     states, _ = batch.reset(jax.random.split(jax.random.key(0), 2))
-    for _ in range(adapter.MOST_BATCHES):
+    for _ in range(host.MOST_BATCHES):
         jax.block_until_ready(batch.reset(jax.random.split(jax.random.key(0), 2)))
-    assert len(adapter._batches) == adapter.MOST_BATCHES
+    assert len(host._batches) == host.MOST_BATCHES
     with pytest.raises(RuntimeError, match="were closed, because more than 8 batches were begun after them"):
         batch._step((states.number[0], np.zeros(2, np.int32)))
