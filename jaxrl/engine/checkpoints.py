@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxrl.engine.hosts import on_first
@@ -80,7 +81,7 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         items = {
-            "states": ocp.args.StandardSave(states),
+            "states": ocp.args.StandardSave(jax.tree.map(_if_any, states)),
             "reports": ocp.args.StandardSave(as_arrays(reports)),
             "about": ocp.args.JsonSave(
                 {
@@ -188,15 +189,16 @@ def _restore(manager: Any, number: int, template: list[Any], skipped: list[str])
     import orbax.checkpoint as ocp
 
     items = {
-        "states": ocp.args.StandardRestore(template),
+        "states": ocp.args.StandardRestore(jax.tree.map(_if_any, template)),
         "reports": ocp.args.StandardRestore(),
         "about": ocp.args.JsonRestore(),
     }
     folder = Path(manager.directory) / str(number)
     items |= {name: ocp.args.StandardRestore() for name in ("population", "finished") if (folder / name).is_dir()}
     found = manager.restore(number, args=ocp.args.Composite(**items))
+    leaves = iter(jax.tree.leaves(found.states))
     return Saved(
-        found.states,
+        jax.tree.map(lambda leaf: next(leaves) if leaf.size else jnp.zeros(leaf.shape, leaf.dtype), template),
         as_reports(found.reports),
         jax.tree.map(np.asarray, found.population) if "population" in items else {},
         jax.tree.map(np.asarray, found.finished) if "finished" in items else [],
@@ -204,6 +206,11 @@ def _restore(manager: Any, number: int, template: list[Any], skipped: list[str])
         found.about.get("seconds_saving", 0.0),
         skipped,
     )
+
+
+def _if_any(leaf: Any) -> Any:
+    """`leaf`, or nothing where it has no entries: Orbax does not write such an array."""
+    return leaf if leaf.size else None
 
 
 def as_arrays(reports: Sequence[Report]) -> dict[str, Any]:

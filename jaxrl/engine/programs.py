@@ -87,9 +87,10 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
         (population.specs, MEMBERS, specs, MEMBERS, P(), P()),
         (specs, MEMBERS),
     )
-    states, run_keys = _shapes(states, mesh, specs), _shapes(run_keys, mesh, MEMBERS)
-    is_active = _shapes(jax.ShapeDtypeStruct((chunk,), bool), mesh, MEMBERS)
     first, seconds_first = compile_ahead(beginning, agents, keys)
+    # Where the program says that they lie: an array without entries is on all devices, whatever the specification.
+    states, run_keys = jax.tree.map(_lying, (states, run_keys), first.output_shardings)
+    is_active = _shapes(jax.ShapeDtypeStruct((chunk,), bool), mesh, MEMBERS)
     further, seconds_further = compile_ahead(
         going_on, agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1), donate=(2,)
     )
@@ -153,9 +154,11 @@ def _shapes(tree: Any, mesh: Mesh | None, specs: Any) -> Any:
         shardings = jax.tree.map(lambda _: here, tree)
     else:
         shardings = jax.tree.broadcast(jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs), tree)
-    return jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree, shardings
-    )
+    return jax.tree.map(_lying, tree, shardings)
+
+
+def _lying(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
 def _where(condition: jax.Array, one: Any, other: Any) -> Any:

@@ -52,10 +52,11 @@ class Learner:
 
 @dataclass
 class World:
-    """What a world may hold and a learner may not: NaN, and a key."""
+    """What a world may hold and a learner may not: NaN, a key, and an array without entries."""
 
     nan: jax.Array
     key: jax.Array
+    empty: jax.Array
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Drift:
 
     def init(self, key):
         weight = jax.random.normal(key)
-        return State(Learner(weight, weight, weight), World(jnp.full(3, jnp.nan), key))
+        return State(Learner(weight, weight, weight), World(jnp.full(3, jnp.nan), key, jnp.zeros((0, 2))))
 
     def step(self, key, state, iteration):
         weight, momentum = state.learner.weight + self.rate, state.learner.momentum
