@@ -20,6 +20,7 @@ from jaxrl.analysis.plots import learning_curve
 from jaxrl.analysis.statistics import bootstrap_interval
 from jaxrl.cli.composition import compose_runs
 from jaxrl.cli.train import algorithm_of
+from jaxrl.envs import registry
 
 EVAL_EPISODES = 128
 
@@ -67,6 +68,7 @@ ON_POLICY = (
     "algorithm.sequence_length=32",
     "algorithm.batch_size=16",
 )
+BRIEFLY = ("algorithm.total_steps=150_000",)
 TASKS = (
     Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
     Task("a2c", "CartPole-v1", 8, 500_000, 450, "rl-baselines3-zoo, A2C: 500 at 500k steps"),
@@ -114,6 +116,14 @@ TASKS = (
     Task("awr", "Pendulum-v1", 8, 100_000, -200, "rl-baselines3-zoo, PPO: -172 at 100k"),
     Task("ppo", "LunarLander-v3", 8, 1_500_000, 200, "Gymnasium's threshold; rl-baselines3-zoo, PPO: 242 at 1M"),
     Task("ppo", "LunarLanderContinuous-v3", 8, 1_500_000, 200, "Gymnasium's threshold; rl-baselines3-zoo: 270 at 1M"),
+    Task("ppo", "brax/inverted_pendulum", 4, 1_000_000, 950, "1,000 is the most there is; Brax's own PPO: 2M steps"),
+    Task("ppo", "envpool/CartPole-v1", 1, 150_000, 475, "Gymnasium's threshold", settings=BRIEFLY),
+    Task("ppo", "gymnasium/CartPole-v1", 1, 150_000, 475, "Gymnasium's threshold", settings=BRIEFLY),
+    Task("ppo", "jumanji/Snake-v1", 4, 1_000_000, 8, "no published number for so few steps; at random 0.1"),
+    Task("ppo", "navix/Navix-Empty-8x8-v0", 4, 200_000, 0.95, "1.0 is the most there is"),
+    Task("ppo", "pgx/tic_tac_toe", 4, 1_000_000, 0.8, "against random moves; 1.0 would be every game won"),
+    Task("ppo", "playground/CartpoleBalance", 4, 200_000, 950, "1,000 is the most there is"),
+    Task("ppo", "xminigrid/MiniGrid-Empty-8x8", 4, 300_000, 0.9, "1.0 less what the steps cost"),
     Task("r2d2", "MemoryChain-bsuite", 8, 300_000, 0.9, "1.0 is the most there is; memory length 10"),
     Task("dqn", "MemoryChain-bsuite", 8, 300_000, 0.2, "a control: without a memory about 0", True),
 )
@@ -217,6 +227,15 @@ def draw(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def is_installed(task: Task) -> bool:
+    """Whether the package of the environment's suite is there; says so where it is not."""
+    suite, slash, _ = task.env.partition("/")
+    is_there = not slash or registry.is_installed(suite)
+    if not is_there:
+        print(f'{task.name} is left out; it needs pip install "jaxrl[{suite}]".')
+    return is_there
+
+
 def chosen(words: list[str]) -> list[Task]:
     """The tasks whose name contains one of `words`; all for none."""
     tasks = [task for task in TASKS if not words or any(word.lower() in task.name.lower() for word in words)]
@@ -234,6 +253,8 @@ def main() -> int:
     if arguments.list:
         print("\n".join(task.name for task in tasks))
         return 0
+    tasks = list(filter(is_installed, tasks))
+    results = report.read("learning") or {}
     for task in tasks:
         result = measure(task)
         results = {**(report.read("learning") or {}), task.name: result}  # read now: others may have written meanwhile
