@@ -56,9 +56,14 @@ def nearby_edges(ground: Any, x: Any, num_slots: int) -> tuple[Any, Any]:
     spacing = ground[1, 0] - ground[0, 0]
     first = jnp.floor((x - ground[0, 0]) / spacing - 0.5 * (num_slots - 1)).astype(jnp.int32)
     edge = first + (jnp.arange(num_slots) - first) % num_slots
-    is_there = (edge >= 0) & (edge < len(ground) - 1)
+    is_there, edges = edge_window(ground, edge)
+    return jnp.where(is_there, edge, -1), edges
+
+
+def edge_window(ground: Any, edge: Any) -> tuple[Any, Any]:
+    """Which of the edges `edge` [S] there are, and their ends [S, 2, 2]; beyond the ends of the ground, the last."""
     start = jnp.clip(edge, 0, len(ground) - 2)
-    return jnp.where(is_there, edge, -1), jnp.stack([ground[start], ground[start + 1]], 1)
+    return start == edge, jnp.stack([ground[start], ground[start + 1]], 1)
 
 
 def updated(contacts: Contacts, edge: Any, manifold: Manifold, which: Any) -> Contacts:

@@ -14,7 +14,7 @@ from .contact_solver import ContactRows, Impulses, Velocity, contact_rows, corre
 from .contacts import Contacts, updated
 from .geometry import LINEAR_SLOP, Polygon, Pose, cross, dot, moved
 from .manifold import Manifold, collide
-from .time_of_impact import TARGET, TOLERANCE, Sweep, time_of_impact
+from .time_of_impact import TARGET, TOLERANCE, Sweep, is_met, time_of_impact
 
 _BAUMGARTE, _POSITION_ITERATIONS, _MAX_SUB_STEPS = 0.75, 20, 8
 _LAST = 1.0 - 10 * 1.1920929e-07
@@ -79,6 +79,14 @@ def can_meet(polygon: Polygon, body: Body, edges: Any) -> Any:
     is_edge = body.contacts.edge >= 0
     close = [jax.vmap(functools.partial(is_close, pose))(edges) for pose in (body.sweep.start, body.sweep.end)]
     return ((close[0] | close[1]) & is_edge).any()
+
+
+def is_touched(polygon: Polygon, poses: tuple[Pose, Pose], edge: Any, edges: Any) -> Any:
+    """bool []: whether a contact with one of `edges` [S, 2, 2] begins at the first pose, or by an impact on the way to
+    the second. Edges whose number `edge` [S] is negative do not count."""
+    start, end = poses
+    touches = jax.vmap(lambda each: collide(polygon, *start, each).num_points > 0)(edges)
+    return ((edge >= 0) & (touches | jax.vmap(lambda each: is_met(polygon, end, each))(edges))).any()
 
 
 def _along(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any]:

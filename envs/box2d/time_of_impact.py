@@ -76,6 +76,12 @@ def time_of_impact(polygon: Polygon, sweep: Sweep, edge: Any) -> jax.Array:
     return jnp.where(found.is_hit, found.time, 1.0)
 
 
+def is_met(polygon: Polygon, pose: Pose, edge: Any) -> Any:
+    """bool []: whether `polygon` at this pose is as near to `edge` [2, 2] as shapes are when they meet, or nearer."""
+    gap, _, is_apart = _gap(polygon, pose, edge)
+    return ~is_apart | (dot(gap, gap) < (TARGET + TOLERANCE) ** 2)
+
+
 def _root(function: Any, root: _Root) -> Any:
     """The time at which `function` is TARGET, by bisection and the secant rule in turn; 1 where `root.is_done`."""
 

@@ -109,7 +109,7 @@ def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations:
 
     def on_ground(argument: Any) -> WorldState:
         state, ground, drive = argument
-        return _step_on_ground(world, state, ground, drive, iterations)
+        return step_on_ground(world, state, ground, drive, iterations)
 
     return only_where(_is_near(world, state, flown, ground), on_ground, (state, ground, drive), flown)
 
@@ -129,7 +129,7 @@ def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) ->
     return (dot(gap, gap) <= reach[:, None] ** 2).any() | (state.contacts.num_points > 0).any()
 
 
-def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
+def step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
     """b2World::Step: find the contacts, solve velocities and positions, then the impacts on the way."""
     bodies = np.asarray(world.colliders)
     polygons = stacked([world.polygons[body] for body in world.colliders])
@@ -247,4 +247,5 @@ def _sleep(state: WorldState, velocity: Any, spin: Any, dt: float, is_right: Any
     """Bodies that all have been slow for TIME_TO_SLEEP fall asleep, once their positions are right."""
     is_slow = ((velocity**2).sum(-1) <= _LINEAR_SLEEP**2) & (spin**2 <= _ANGULAR_SLEEP**2)
     sleep_time = jnp.where(is_slow, state.sleep_time + dt, 0.0)
-    return sleep_time, (sleep_time.min() >= TIME_TO_SLEEP) & is_right
+    is_asleep = (sleep_time.min() >= TIME_TO_SLEEP) & is_right
+    return jnp.where(is_asleep, 0.0, sleep_time), is_asleep
