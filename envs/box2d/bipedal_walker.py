@@ -17,7 +17,7 @@ from .geometry import Pose, box, polygon, rotated
 from .impacts import is_touched
 from .ray_casts import cast_rays
 from .revolute_joint import RevoluteJoint
-from .world import Drive, Iterations, World, WorldState, at_rest, fly, step_on_ground
+from .world import Drive, Iterations, World, WorldState, at_rest, drop, step_on_ground
 
 FPS = 50
 SCALE = 30.0
@@ -128,7 +128,7 @@ class BipedalWalker:
         )
         speed = _HULL.inverse_mass * force / FPS
         world = dataclasses.replace(world, velocity=world.velocity.at[HULL, 0].add(speed))
-        world = fly(WORLD, world, *self._settings(jnp.zeros(4)))  # Gymnasium's reset has a step without torque
+        world = drop(WORLD, world, ground, *self._settings(jnp.zeros(4)))  # Gymnasium's reset has a step without torque
         rays = _lidar(world, ground)
         obs = observation(world, rays, (self.hip_speed, self.knee_speed))
         state = BipedalWalkerState(world, ground, rays, shaping=_potential(world), time=jnp.int32(0))

@@ -56,8 +56,10 @@ def solve_impacts(polygon: Polygon, body: Body, edges: Any, friction: Any, step:
         manifold = jax.vmap(lambda edge: collide(polygon, pose.position, pose.angle, edge))(edges)
         manifold = manifold._replace(num_points=jnp.where(is_edge, manifold.num_points, 0))
         is_slot, is_touching = jnp.arange(len(edges)) == slot, (manifold.num_points > 0)[slot] & ~is_over
-        contacts = updated(body.contacts, body.contacts.edge, manifold, (is_slot | is_touching) & ~is_over)
-        after = _sub_step(polygon, pose, body.velocity, (manifold, friction), ((1.0 - time) * step[0], step[1]))
+        contacts = updated(body.contacts, manifold, (is_slot | is_touching) & ~is_over)
+        first = jnp.argsort(~is_slot)  # the contact that was met is solved first
+        touch = (jax.tree.map(lambda leaf: leaf[first], manifold), friction)
+        after = _sub_step(polygon, pose, body.velocity, touch, ((1.0 - time) * step[0], step[1]))
         old = (body.sweep, body.velocity)
         sweep, velocity = jax.tree.map(lambda new, old: jnp.where(is_touching, new, old), after, old)
         num = num + jnp.where(is_slot, jnp.where(is_touching, 1, _MAX_SUB_STEPS + 1), 0)
@@ -111,25 +113,25 @@ def _sub_step(
     pose, _, _ = jax.lax.while_loop(
         lambda carry: ~carry[1] & (carry[2] < _POSITION_ITERATIONS), correct, (pose, jnp.bool_(False), 0)
     )
-    every = jax.vmap(contact_rows, (None, 0, None, None, None))(polygon, manifold, *pose, friction)
-    rows = [jax.tree.map(lambda leaf, s=slot: leaf[s], every) for slot in range(len(manifold.num_points))]
+    rows = jax.vmap(contact_rows, (None, 0, None, None, None))(polygon, manifold, *pose, friction)
     velocity = _solve(rows, velocity, step[1])
     end = Pose(pose.position + step[0] * jnp.stack([velocity.x, velocity.y]), pose.angle + step[0] * velocity.spin)
     return Sweep(pose, end), velocity
 
 
-def _solve(rows: list[ContactRows], velocity: Velocity, iterations: int) -> Velocity:
-    """The velocity after the contacts' iterations; they are alike once one of them changes nothing."""
+def _solve(rows: ContactRows, velocity: Velocity, iterations: int) -> Velocity:
+    """The velocity after the iterations over the contacts [S]; they are alike once one of them changes nothing."""
+
+    def solve(velocity: Velocity, contact: Any) -> tuple[Velocity, Impulses]:
+        row, impulses = contact
+        return solve_contact(row, velocity, impulses)
 
     def iterate(carry: Any) -> Any:
         old, impulses, _, num = carry
-        velocity, new = old, []
-        for row, impulse in zip(rows, impulses, strict=True):
-            velocity, impulse = solve_contact(row, velocity, impulse)
-            new.append(impulse)
+        velocity, impulses = jax.lax.scan(solve, old, (rows, impulses))
         change = jnp.abs(jnp.stack(velocity) - jnp.stack(old)).max()
-        return velocity, new, change < _AT_REST, num + 1
+        return velocity, impulses, change < _AT_REST, num + 1
 
-    zero = Impulses(*(jnp.zeros_like(velocity.x) for _ in range(4)))
-    carry = (velocity, [zero] * len(rows), jnp.bool_(False), 0)
+    zero = Impulses(*(jnp.zeros_like(rows.normal_x) for _ in range(4)))
+    carry = (velocity, zero, jnp.bool_(False), 0)
     return jax.lax.while_loop(lambda carry: ~carry[2] & (carry[3] < iterations), iterate, carry)[0]

@@ -26,51 +26,72 @@ class Joint(NamedTuple):
     """FREE, AT_LOWER or AT_UPPER."""
 
 
-class Contact(NamedTuple):
-    """A contact within this step."""
+class Touch(NamedTuple):
+    """The contacts within this step of the colliders C, in S slots."""
 
-    body: int
+    colliders: tuple[int, ...]
     rows: ContactRows
+    """Of [C, S]."""
 
 
 class Solution(NamedTuple):
-    """Velocities of the bodies, impulses of the joints, impulses of the contacts."""
+    """Velocities of the bodies, impulses of the joints, impulses of the contacts [C, S] where there are any."""
 
     velocities: tuple[Velocity, ...]
     joints: tuple[JointImpulses, ...]
-    contacts: tuple[Impulses, ...]
+    contacts: Impulses | None
 
 
-def solve_velocities(
-    joints: tuple[Joint, ...], contacts: tuple[Contact, ...], start: Solution, iterations: int
-) -> Solution:
-    """Warm-started sequential impulses: in every iteration first the joints, then the contacts, in their order."""
+def solve_velocities(joints: tuple[Joint, ...], touch: Touch | None, start: Solution, iterations: int) -> Solution:
+    """Warm-started sequential impulses: in every iteration first the joints, then the contacts, in their order.
 
-    def iterate(_: Any, solution: Solution) -> Solution:
-        velocities = list(solution.velocities)
-        joint_impulses, contact_impulses = list(solution.joints), list(solution.contacts)
+    The contacts of different bodies have nothing to do with each other, so that those in one slot are solved at once.
+    """
+    num_slots = 0 if start.contacts is None else start.contacts.normal_1.shape[1]
+    slots = [_slot(touch.rows, number) for number in range(num_slots)] if touch is not None else []
+
+    def iterate(_: Any, carry: Any) -> Any:
+        velocities, joint_impulses, contact_impulses = (list(part) for part in carry)
         for index, (joint, rows, _state) in enumerate(joints):
             a, b = joint.body_a, joint.body_b
             velocities[a], velocities[b], joint_impulses[index] = solve_joint(
                 rows, velocities[a], velocities[b], joint_impulses[index]
             )
-        for index, (body, contact) in enumerate(contacts):
-            velocities[body], contact_impulses[index] = solve_contact(
-                contact, velocities[body], contact_impulses[index]
-            )
-        return Solution(tuple(velocities), tuple(joint_impulses), tuple(contact_impulses))
+        if touch is not None:
+            together = _stacked([velocities[body] for body in touch.colliders])
+            for index, rows in enumerate(slots):
+                together, contact_impulses[index] = solve_contact(rows, together, contact_impulses[index])
+            for place, body in enumerate(touch.colliders):
+                velocities[body] = jax.tree.map(lambda leaf, place=place: leaf[place], together)
+        return velocities, joint_impulses, contact_impulses
 
-    return jax.lax.fori_loop(0, iterations, iterate, _warm_started(joints, contacts, start))
+    impulses = [_slot(start.contacts, number) for number in range(num_slots)]
+    carry = (_warm_started(joints, touch, start), list(start.joints), impulses)
+    velocities, joint_impulses, impulses = jax.lax.fori_loop(0, iterations, iterate, carry)
+    contacts = jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *impulses) if impulses else None
+    return Solution(tuple(velocities), tuple(joint_impulses), contacts)
 
 
-def _warm_started(joints: tuple[Joint, ...], contacts: tuple[Contact, ...], start: Solution) -> Solution:
+def _warm_started(joints: tuple[Joint, ...], touch: Touch | None, start: Solution) -> list[Velocity]:
     velocities = list(start.velocities)
-    for (body, contact), pushes in zip(contacts, start.contacts, strict=True):
-        velocities[body] = warm_start(contact, velocities[body], pushes)
+    if touch is not None:
+        together = _stacked([velocities[body] for body in touch.colliders])
+        for number in range(start.contacts.normal_1.shape[1]):
+            together = warm_start(_slot(touch.rows, number), together, _slot(start.contacts, number))
+        for place, body in enumerate(touch.colliders):
+            velocities[body] = jax.tree.map(lambda leaf, place=place: leaf[place], together)
     for (joint, rows, _), impulses in zip(joints, start.joints, strict=True):
         a, b = joint.body_a, joint.body_b
         velocities[a], velocities[b] = apply_joint(rows, velocities[a], velocities[b], impulses)
-    return start._replace(velocities=tuple(velocities))
+    return velocities
+
+
+def _slot(tree: Any, number: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[:, number], tree)
+
+
+def _stacked(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def correct_positions(

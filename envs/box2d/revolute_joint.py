@@ -8,6 +8,8 @@ from .contact_solver import Velocity
 from .geometry import ANGULAR_SLOP, LINEAR_SLOP, MAX_ANGULAR_CORRECTION, Polygon, cross, dot, rotated
 
 FREE, AT_LOWER, AT_UPPER = 0, 1, 2
+_ROUNDING = 1e-6
+"""An angle is corrected to ANGULAR_SLOP, so that the last bit would decide whether all of the iterations are needed."""
 
 
 class RevoluteJoint(NamedTuple):
@@ -184,7 +186,7 @@ def correct_joint(
         position_b + b.inverse_mass * impulse,
         angle_b + b.inverse_inertia * cross(arm_b, impulse),
     )
-    return poses, (error <= LINEAR_SLOP) & (angular_error <= ANGULAR_SLOP)
+    return poses, (error <= LINEAR_SLOP) & (angular_error <= ANGULAR_SLOP + _ROUNDING)
 
 
 def _arms(joint: RevoluteJoint, angle_a: Any, angle_b: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:

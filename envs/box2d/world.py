@@ -9,11 +9,11 @@ import numpy as np
 
 from jaxrl.pytree import dataclass
 
-from .contact_solver import Impulses, Velocity, contact_rows
-from .contacts import Contacts, nearby_edges, no_contacts, stored, updated
+from .contact_solver import ContactRows, Impulses, Velocity, contact_rows
+from .contacts import Contacts, nearby_edges, no_contacts, shifted, stored, updated
 from .geometry import SKIN, Polygon, Pose, dot, stacked
 from .impacts import Body, can_meet, solve_impacts
-from .island import Contact, Joint, Solution, correct_positions, solve_velocities
+from .island import Joint, Solution, Touch, correct_positions, solve_velocities
 from .lanes import only_where
 from .manifold import Manifold, collide
 from .revolute_joint import FREE, JointImpulses, RevoluteJoint, joint_rows, limit_state
@@ -98,9 +98,25 @@ def at_rest(world: World, position: Any, angle: Any) -> WorldState:
 def fly(world: World, state: WorldState, drive: Drive, iterations: Iterations) -> WorldState:
     """The state a time step later, far from the ground."""
     joints, impulses = _joints(world, state, drive)
-    start = Solution(_velocities(state, drive), impulses, ())
-    solution = solve_velocities(joints, (), start, iterations.velocity)
+    start = Solution(_velocities(state, drive), impulses, None)
+    solution = solve_velocities(joints, None, start, iterations.velocity)
     return _moved(world, state, drive, (joints, None, solution), iterations)
+
+
+def drop(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
+    """The state a time step later of bodies that begin it in the air; on their way they may meet the ground."""
+    flown = fly(world, state, drive, iterations)
+    bodies = np.asarray(world.colliders)
+    start = Pose(state.position[bodies], state.angle[bodies])
+    edge, edges = _near_edges(world, start, ground)
+    flown = dataclasses.replace(flown, contacts=dataclasses.replace(flown.contacts, edge=edge))
+    return _after_impacts(world, flown, start, edges, (drive, iterations))
+
+
+def _near_edges(world: World, poses: Pose, ground: Any) -> tuple[Any, Any]:
+    """Numbers [C, S] and ends [C, S, 2, 2] of the edges about each collider."""
+    edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(poses.position[:, 0])
+    return edge, edges
 
 
 def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
@@ -134,19 +150,18 @@ def step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, i
     bodies = np.asarray(world.colliders)
     polygons = stacked([world.polygons[body] for body in world.colliders])
     start = Pose(state.position[bodies], state.angle[bodies])
-    edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(start.position[:, 0])
+    edge, edges = _near_edges(world, start, ground)
     manifolds = jax.vmap(jax.vmap(collide, (None, None, None, 0)))(polygons, *start, edges)
-    contacts = jax.vmap(updated)(state.contacts, edge, manifolds, jnp.ones(edge.shape, bool))
+    contacts = jax.vmap(shifted)(state.contacts, edge)
+    contacts = jax.vmap(updated)(contacts, manifolds, jnp.ones(edge.shape, bool))
     manifolds = manifolds._replace(num_points=contacts.num_points)
 
     joints, joint_impulses = _joints(world, state, drive)
-    touches = _touches(world, polygons, start, manifolds, drive.friction)
+    touch = Touch(world.colliders, _rows(polygons, start, manifolds, drive.friction))
     before = Solution(_velocities(state, drive), joint_impulses, _impulses(contacts))
-    solution = solve_velocities(joints, touches, before, iterations.velocity)
+    solution = solve_velocities(joints, touch, before, iterations.velocity)
     moved = _moved(world, state, drive, (joints, manifolds, solution), iterations)
-    impulses = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(edge.shape), *solution.contacts)
-
-    contacts = jax.vmap(stored)(contacts, impulses)
+    contacts = jax.vmap(stored)(contacts, solution.contacts)
     return _after_impacts(world, dataclasses.replace(moved, contacts=contacts), start, edges, (drive, iterations))
 
 
@@ -223,13 +238,10 @@ def _joints(world: World, state: WorldState, drive: Drive) -> tuple[tuple[Joint,
     return tuple(joints), tuple(impulses)
 
 
-def _touches(world: World, polygons: Polygon, poses: Pose, manifolds: Manifold, friction: Any) -> tuple[Contact, ...]:
-    """The contacts at the beginning of a step, body by body."""
-    rows = jax.vmap(jax.vmap(contact_rows, (None, 0, None, None, None)))(
-        polygons, manifolds, *poses, jnp.stack(friction)
-    )
-    each = {at: jax.tree.map(lambda leaf, at=at: leaf[at], rows) for at in np.ndindex(manifolds.num_points.shape)}
-    return tuple(Contact(world.colliders[place], row) for (place, _), row in each.items())
+def _rows(polygons: Polygon, poses: Pose, manifolds: Manifold, friction: Any) -> ContactRows:
+    """Those of all contacts [C, S]."""
+    of_body = jax.vmap(contact_rows, (None, 0, None, None, None))
+    return jax.vmap(of_body)(polygons, manifolds, *poses, jnp.stack(friction))
 
 
 def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
@@ -238,9 +250,9 @@ def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
     return tuple(Velocity(x[body], y[body] + drive.seconds * drive.gravity, state.spin[body]) for body in bodies)
 
 
-def _impulses(contacts: Contacts) -> tuple[Impulses, ...]:
-    parts = (contacts.normal_impulse, contacts.tangent_impulse)
-    return tuple(Impulses(*(part[at][p] for part in parts for p in range(2))) for at in np.ndindex(contacts.edge.shape))
+def _impulses(contacts: Contacts) -> Impulses:
+    normal, tangent = contacts.normal_impulse, contacts.tangent_impulse
+    return Impulses(normal[..., 0], normal[..., 1], tangent[..., 0], tangent[..., 1])
 
 
 def _sleep(state: WorldState, velocity: Any, spin: Any, dt: float, is_right: Any) -> tuple[Any, Any]:
