@@ -1,0 +1,121 @@
+"""Record episodes of Gymnasium's BipedalWalker, for the tests that compare ours with them.
+
+Run by hand, with gymnasium[box2d] installed: `python tests/envs/box2d/record_walker_traces.py`. It writes
+`traces/bipedal_walker.npz` (episodes on stored ground) and `traces/bipedal_walker_samples.npz` (returns and lengths of
+many), which are committed, so that the tests need no Box2D.
+"""
+
+import copy
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.box2d.bipedal_walker import BipedalWalkerHeuristics
+
+TRACES = Path(__file__).parent / "traces"
+NUM_RANDOM, NUM_WALKS, NUM_SAMPLES, LONGEST = 12, 4, 1000, 150
+POINTS = 60
+"""So much of the ground is stored, more than a walk of LONGEST steps crosses."""
+
+
+def main():
+    TRACES.mkdir(exist_ok=True)
+    arrays = {}
+    for kind, policy, num in (("random", uniform, NUM_RANDOM), ("walk", controlled, NUM_WALKS)):
+        for seed in range(num):
+            trace = episode(seed, policy())
+            arrays |= {f"{kind}/{seed}/{field}": value for field, value in trace.items()}
+    np.savez_compressed(TRACES / "bipedal_walker.npz", **arrays)
+    np.savez_compressed(TRACES / "bipedal_walker_samples.npz", **samples())
+
+
+def make():
+    return gymnasium.make("BipedalWalker-v3", disable_env_checker=True)
+
+
+def uniform():
+    random = np.random.default_rng(7)
+    return lambda obs: random.uniform(-1, 1, 4).astype(np.float32)
+
+
+def controlled():
+    heuristic = BipedalWalkerHeuristics()
+    return lambda obs: heuristic.step_heuristic(obs).astype(np.float32)
+
+
+def episode(seed, policy):
+    """One episode: the ground and the push at its beginning, the actions, and what came of them."""
+    env = make().unwrapped
+    pushes = []
+    noting_the_push(env, pushes)
+    obs, _ = env.reset(seed=seed)
+    steps, poses = [obs], [bodies(env)]
+    actions, rewards, terminations, touching = [], [], [], [touches(env)]
+    for _ in range(LONGEST):
+        actions.append(policy(obs).copy())
+        obs, reward, terminated, _, _ = env.step(actions[-1])
+        steps.append(obs)
+        rewards.append(reward)
+        terminations.append(terminated)
+        poses.append(bodies(env))
+        touching.append(touches(env))
+        if terminated:
+            break
+    return {
+        "heights": np.asarray(env.terrain_y[:POINTS], np.float32),
+        "force": np.float32(pushes[0]),
+        "action": np.asarray(actions, np.float32),
+        "obs": np.asarray(steps, np.float32),
+        "reward": np.asarray(rewards, np.float32),
+        "terminated": np.asarray(terminations),
+        "touching": np.asarray(touching),
+        "bodies": np.asarray(poses, np.float32),
+    }
+
+
+def noting_the_push(env, pushes):
+    """Let `reset` of `env` append to `pushes` the force (N) that it draws, right after the clouds."""
+    make_clouds = env._generate_clouds
+
+    def clouds():
+        make_clouds()
+        pushes.append(copy.deepcopy(env.np_random).uniform(-5, 5))
+
+    env._generate_clouds = clouds
+
+
+def bodies(env):
+    """float [5, 6] of hull and legs: centre of mass, angle, velocity, angular velocity."""
+    return [
+        (*body.worldCenter, body.angle, *body.linearVelocity, body.angularVelocity) for body in (env.hull, *env.legs)
+    ]
+
+
+def touches(env):
+    """bool [5]: whether a contact of the hull and of each leg segment touches."""
+    return [any(edge.contact.touching for edge in body.contacts) for body in (env.hull, *env.legs)]
+
+
+def samples():
+    """Returns and lengths of whole episodes under a random and under Gymnasium's own policy."""
+    arrays = {}
+    for name, policy in (("random", uniform), ("heuristic", controlled)):
+        env, found = make(), []
+        obs, _ = env.reset(seed=12345)
+        random = uniform()
+        for _ in range(NUM_SAMPLES):
+            total, length, is_over = 0.0, 0, False
+            act = random if name == "random" else policy()
+            while not is_over:
+                obs, reward, terminated, truncated, _ = env.step(act(obs))
+                total, length, is_over = total + reward, length + 1, terminated or truncated
+            found.append((total, length))
+            obs, _ = env.reset()
+        returns, lengths = zip(*found, strict=True)
+        arrays[f"{name}/return"] = np.asarray(returns, np.float32)
+        arrays[f"{name}/length"] = np.asarray(lengths, np.int16)
+    return arrays
+
+
+if __name__ == "__main__":
+    main()
