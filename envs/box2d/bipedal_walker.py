@@ -29,7 +29,7 @@ GOAL_X = (terrain.NUM_POINTS - 10) * terrain.SPACING
 NUM_RAYS, RAY_LENGTH = 10, 160 / SCALE
 _ANGLES = 1.5 * np.arange(NUM_RAYS) / NUM_RAYS
 RAYS = np.float32(RAY_LENGTH * np.stack([np.sin(_ANGLES), -np.cos(_ANGLES)], -1))
-_RAY_EDGES = int(RAYS[:, 0].max() / terrain.SPACING) + 2
+RAY_EDGES = int(RAYS[:, 0].max() / terrain.SPACING) + 2
 
 HULL, UPPER_0, LOWER_0, UPPER_1, LOWER_1 = range(5)
 _HULL = polygon([(x / SCALE, y / SCALE) for x, y in [(34, -8), (34, 1), (6, 9), (-30, 9), (-30, -8)]], density=5.0)
@@ -195,7 +195,7 @@ def observation(world: WorldState, rays: Any, motor_speeds: tuple[Any, Any]) -> 
 
 
 def _lidar(world: WorldState, ground: Any) -> jax.Array:
-    return cast_rays(ground, _origin(world), RAYS, _RAY_EDGES)
+    return cast_rays(ground, _origin(world), RAYS, RAY_EDGES)
 
 
 def _origin(world: WorldState) -> Any:
