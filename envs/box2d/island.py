@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from .contact_solver import ContactRows, Impulses, Velocity, correct_contacts, solve_contact, warm_start
 from .geometry import LINEAR_SLOP, Polygon, Pose, stacked
 from .manifold import Manifold
-from .revolute_joint import JointImpulses, JointRows, RevoluteJoint, apply_joint, correct_joint, solve_joint
+from .revolute_joint import JointImpulses, JointRows, Place, RevoluteJoint, apply_joint, correct_joint, solve_joint
 
 _BAUMGARTE = 0.2
 
@@ -107,34 +106,43 @@ def correct_positions(
     """
 
     def correct(carry: Any) -> Any:
-        poses, _, num = carry
-        is_right = jnp.bool_(True)
+        places, _, num = carry
+        places, is_right = list(places), jnp.bool_(True)
         if touching is not None:
-            poses, is_right = _pushed_out(polygons, *touching, poses)
-        each = [Pose(poses.position[body], poses.angle[body]) for body in range(len(polygons))]
+            places, is_right = _pushed_out(polygons, *touching, places)
         for joint, _, state in joints:
             a, b = joint.body_a, joint.body_b
-            moved, is_held = correct_joint(joint, (polygons[a], polygons[b]), state, (*each[a], *each[b]))
-            each[a], each[b], is_right = Pose(*moved[:2]), Pose(*moved[2:]), is_right & is_held
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each), is_right, num + 1
+            (places[a], places[b]), is_held = correct_joint(
+                joint, (polygons[a], polygons[b]), state, (places[a], places[b])
+            )
+            is_right = is_right & is_held
+        return places, is_right, num + 1
 
-    poses, is_right, _ = jax.lax.while_loop(
-        lambda carry: ~carry[1] & (carry[2] < iterations), correct, (poses, jnp.bool_(False), 0)
+    (x, y), angle = poses.position.T, poses.angle
+    places = [Place(x[body], y[body], angle[body]) for body in range(len(polygons))]
+    places, is_right, _ = jax.lax.while_loop(
+        lambda carry: ~carry[1] & (carry[2] < iterations), correct, (places, jnp.bool_(False), 0)
     )
-    return poses, is_right
+    return _pose(places), is_right
+
+
+def _pose(places: list[Place]) -> Pose:
+    """Poses of so many bodies."""
+    x, y, angle = _stacked(places)
+    return Pose(jnp.stack([x, y], -1), angle)
 
 
 def _pushed_out(
-    polygons: tuple[Polygon, ...], colliders: tuple[int, ...], manifolds: Manifold, poses: Pose
-) -> tuple[Pose, Any]:
+    polygons: tuple[Polygon, ...], colliders: tuple[int, ...], manifolds: Manifold, places: list[Place]
+) -> tuple[list[Place], Any]:
     """The contacts' share of an iteration; those of different bodies have nothing to do with each other."""
-    bodies = np.asarray(colliders)
 
     def push_out(polygon: Polygon, manifold: Manifold, pose: Pose) -> tuple[Pose, Any]:
         return correct_contacts(polygon, manifold, pose, _BAUMGARTE)
 
-    moved, least = jax.vmap(push_out)(
-        stacked([polygons[body] for body in colliders]), manifolds, Pose(poses.position[bodies], poses.angle[bodies])
-    )
-    poses = jax.tree.map(lambda leaf, new: leaf.at[bodies].set(new), poses, moved)
-    return poses, (least >= -3.0 * LINEAR_SLOP).all()
+    poses = _pose([places[body] for body in colliders])
+    (position, angle), least = jax.vmap(push_out)(stacked([polygons[body] for body in colliders]), manifolds, poses)
+    places = list(places)
+    for place, body in enumerate(colliders):
+        places[body] = Place(position[place, 0], position[place, 1], angle[place])
+    return places, (least >= -3.0 * LINEAR_SLOP).all()
