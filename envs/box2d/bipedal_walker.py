@@ -28,7 +28,7 @@ START_X, START_Y = terrain.SPACING * terrain.START_PAD / 2, terrain.LEVEL + 2 * 
 GOAL_X = (terrain.NUM_POINTS - 10) * terrain.SPACING
 NUM_RAYS, RAY_LENGTH = 10, 160 / SCALE
 _ANGLES = 1.5 * np.arange(NUM_RAYS) / NUM_RAYS
-RAYS = np.float32(RAY_LENGTH * np.stack([np.sin(_ANGLES), -np.cos(_ANGLES)], -1))
+RAYS = (RAY_LENGTH * np.stack([np.sin(_ANGLES), -np.cos(_ANGLES)], -1)).astype(np.float32)
 RAY_EDGES = int(RAYS[:, 0].max() / terrain.SPACING) + 2
 
 HULL, UPPER_0, LOWER_0, UPPER_1, LOWER_1 = range(5)

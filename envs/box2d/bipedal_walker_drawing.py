@@ -38,8 +38,8 @@ def draw(state: Any) -> Picture:
     seen = ground[(ground[:, 0] > left - 1) & (ground[:, 0] < left + WIDTH + 1)]
     hills = [(float(x), float(y)) for x, y in seen]
     rays = [
-        Line([(x, y), (x + part * float(dx), y + part * float(dy))], 1, RED)
-        for part, (dx, dy) in zip(np.asarray(state.rays, np.float64), RAYS, strict=True)
+        Line([(x, y), (x + part * dx, y + part * dy)], 1, RED)
+        for part, (dx, dy) in zip(state.rays.tolist(), RAYS.tolist(), strict=True)
     ]
     bodies = (_body(state.world, body, color) for body, color in _COLORS)
     earth = [Polygon([*hills, (hills[-1][0], 0.0), (hills[0][0], 0.0)], GREEN)] if hills else []

@@ -1,6 +1,6 @@
 """Bodies held together by joints, some of them on the ground: b2Island::Solve of Box2D 2.3.
 
-The loops go over single numbers (one array per quantity under `vmap`), and bodies, joints and contacts are unrolled.
+The loops go over single numbers (one array per quantity under `vmap`), and bodies, joints and slots are unrolled.
 """
 
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .contact_solver import ContactRows, Impulses, Velocity, correct_contacts, solve_contact, warm_start
+from .contact_solver import ContactRows, Velocity, correct_contacts, solve_contact, warm_start
 from .geometry import LINEAR_SLOP, Polygon, Pose, stacked
 from .manifold import Manifold
 from .revolute_joint import JointImpulses, JointRows, Place, RevoluteJoint, apply_joint, correct_joint, solve_joint
@@ -34,11 +34,11 @@ class Touch(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """Velocities of the bodies, impulses of the joints, impulses of the contacts [C, S] where there are any."""
+    """Velocities of the bodies, impulses of the joints, Impulses of the contacts [C, S] where there are any."""
 
     velocities: tuple[Velocity, ...]
     joints: tuple[JointImpulses, ...]
-    contacts: Impulses | None
+    contacts: Any
 
 
 def solve_velocities(joints: tuple[Joint, ...], touch: Touch | None, start: Solution, iterations: int) -> Solution:
@@ -46,8 +46,7 @@ def solve_velocities(joints: tuple[Joint, ...], touch: Touch | None, start: Solu
 
     The contacts of different bodies have nothing to do with each other, so that those in one slot are solved at once.
     """
-    num_slots = 0 if start.contacts is None else start.contacts.normal_1.shape[1]
-    slots = [_slot(touch.rows, number) for number in range(num_slots)] if touch is not None else []
+    slots = [] if touch is None else _slots(touch.rows)
 
     def iterate(_: Any, carry: Any) -> Any:
         velocities, joint_impulses, contact_impulses = (list(part) for part in carry)
@@ -60,14 +59,12 @@ def solve_velocities(joints: tuple[Joint, ...], touch: Touch | None, start: Solu
             together = _stacked([velocities[body] for body in touch.colliders])
             for index, rows in enumerate(slots):
                 together, contact_impulses[index] = solve_contact(rows, together, contact_impulses[index])
-            for place, body in enumerate(touch.colliders):
-                velocities[body] = jax.tree.map(lambda leaf, place=place: leaf[place], together)
+            velocities = _put_back(velocities, touch.colliders, together)
         return velocities, joint_impulses, contact_impulses
 
-    impulses = [_slot(start.contacts, number) for number in range(num_slots)]
-    carry = (_warm_started(joints, touch, start), list(start.joints), impulses)
+    carry = (_warm_started(joints, touch, start), list(start.joints), _slots(start.contacts) if slots else [])
     velocities, joint_impulses, impulses = jax.lax.fori_loop(0, iterations, iterate, carry)
-    contacts = jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *impulses) if impulses else None
+    contacts = jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *impulses) if slots else None
     return Solution(tuple(velocities), tuple(joint_impulses), contacts)
 
 
@@ -75,22 +72,29 @@ def _warm_started(joints: tuple[Joint, ...], touch: Touch | None, start: Solutio
     velocities = list(start.velocities)
     if touch is not None:
         together = _stacked([velocities[body] for body in touch.colliders])
-        for number in range(start.contacts.normal_1.shape[1]):
-            together = warm_start(_slot(touch.rows, number), together, _slot(start.contacts, number))
-        for place, body in enumerate(touch.colliders):
-            velocities[body] = jax.tree.map(lambda leaf, place=place: leaf[place], together)
-    for (joint, rows, _), impulses in zip(joints, start.joints, strict=True):
+        for rows, impulses in zip(_slots(touch.rows), _slots(start.contacts), strict=True):
+            together = warm_start(rows, together, impulses)
+        velocities = _put_back(velocities, touch.colliders, together)
+    for (joint, rows, _), pushes in zip(joints, start.joints, strict=True):
         a, b = joint.body_a, joint.body_b
-        velocities[a], velocities[b] = apply_joint(rows, velocities[a], velocities[b], impulses)
+        velocities[a], velocities[b] = apply_joint(rows, velocities[a], velocities[b], pushes)
     return velocities
 
 
-def _slot(tree: Any, number: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[:, number], tree)
+def _slots(tree: Any) -> list[Any]:
+    """A tree of [C, S] slot by slot, each [C]."""
+    (num_slots,) = {leaf.shape[1] for leaf in jax.tree.leaves(tree)}
+    return [jax.tree.map(lambda leaf, slot=slot: leaf[:, slot], tree) for slot in range(num_slots)]
 
 
 def _stacked(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _put_back(whole: list[Any], bodies: tuple[int, ...], together: Any) -> list[Any]:
+    """`whole` [B] with the part of `bodies` replaced by `together` [C]."""
+    parts = {body: jax.tree.map(lambda leaf, at=at: leaf[at], together) for at, body in enumerate(bodies)}
+    return [parts.get(body, old) for body, old in enumerate(whole)]
 
 
 def correct_positions(
@@ -141,8 +145,6 @@ def _pushed_out(
         return correct_contacts(polygon, manifold, pose, _BAUMGARTE)
 
     poses = _pose([places[body] for body in colliders])
-    (position, angle), least = jax.vmap(push_out)(stacked([polygons[body] for body in colliders]), manifolds, poses)
-    places = list(places)
-    for place, body in enumerate(colliders):
-        places[body] = Place(position[place, 0], position[place, 1], angle[place])
-    return places, (least >= -3.0 * LINEAR_SLOP).all()
+    moved, least = jax.vmap(push_out)(stacked([polygons[body] for body in colliders]), manifolds, poses)
+    together = Place(moved.position[:, 0], moved.position[:, 1], moved.angle)
+    return _put_back(places, colliders, together), (least >= -3.0 * LINEAR_SLOP).all()
