@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxrl.pytree import dataclass
 
-from .contact_solver import ContactRows, Impulses, Velocity, contact_rows
+from .contact_solver import Impulses, Velocity, contact_rows
 from .contacts import Contacts, nearby_edges, no_contacts, shifted, stored, updated
 from .geometry import SKIN, Polygon, Pose, dot, stacked
 from .impacts import Body, can_meet, solve_impacts
@@ -17,9 +17,8 @@ from .island import Joint, Solution, Touch, correct_positions, solve_velocities
 from .lanes import only_where
 from .manifold import Manifold, collide
 from .revolute_joint import FREE, JointImpulses, RevoluteJoint, joint_rows, limit_state
+from .sleep import fall_asleep
 from .time_of_impact import Sweep
-
-_LINEAR_SLEEP, _ANGULAR_SLEEP, TIME_TO_SLEEP = 0.01, 2.0 / 180.0 * np.pi, 0.5
 
 
 class World(NamedTuple):
@@ -109,14 +108,13 @@ def drop(world: World, state: WorldState, ground: Any, drive: Drive, iterations:
     bodies = np.asarray(world.colliders)
     start = Pose(state.position[bodies], state.angle[bodies])
     edge, edges = _near_edges(world, start, ground)
-    flown = dataclasses.replace(flown, contacts=dataclasses.replace(flown.contacts, edge=edge))
-    return _after_impacts(world, flown, start, edges, (drive, iterations))
+    contacts = dataclasses.replace(flown.contacts, edge=edge)
+    return _after_impacts(world, dataclasses.replace(flown, contacts=contacts), start, edges, (drive, iterations))
 
 
-def _near_edges(world: World, poses: Pose, ground: Any) -> tuple[Any, Any]:
+def _near_edges(world: World, poses: Pose, ground: Any) -> Any:
     """Numbers [C, S] and ends [C, S, 2, 2] of the edges about each collider."""
-    edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(poses.position[:, 0])
-    return edge, edges
+    return jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(poses.position[:, 0])
 
 
 def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
@@ -137,7 +135,7 @@ def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) ->
     centers = state.position[bodies]
     path = flown.position[bodies] - centers
     reach = radii + jnp.sqrt(dot(path, path)) + 2 * SKIN
-    _, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(centers[:, 0])
+    _, edges = _near_edges(world, Pose(centers, state.angle[bodies]), ground)
     start, along = edges[:, :, 0], edges[:, :, 1] - edges[:, :, 0]
     offset = centers[:, None] - start
     part = jnp.clip(dot(offset, along) / dot(along, along), 0.0, 1.0)
@@ -157,7 +155,9 @@ def step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, i
     manifolds = manifolds._replace(num_points=contacts.num_points)
 
     joints, joint_impulses = _joints(world, state, drive)
-    touch = Touch(world.colliders, _rows(polygons, start, manifolds, drive.friction))
+    of_body = jax.vmap(contact_rows, (None, 0, None, None, None))
+    rows = jax.vmap(of_body)(polygons, manifolds, *start, jnp.stack(drive.friction))
+    touch = Touch(world.colliders, rows)
     before = Solution(_velocities(state, drive), joint_impulses, _impulses(contacts))
     solution = solve_velocities(joints, touch, before, iterations.velocity)
     moved = _moved(world, state, drive, (joints, manifolds, solution), iterations)
@@ -209,7 +209,7 @@ def _moved(
     poses = Pose(state.position + drive.seconds * velocity, state.angle + drive.seconds * spin)
     touching = None if manifolds is None else (world.colliders, manifolds)
     poses, is_right = correct_positions(world.polygons, joints, touching, poses, iterations.position)
-    sleep_time, is_asleep = _sleep(state, velocity, spin, drive.seconds, is_right)
+    sleep_time, is_asleep = fall_asleep(state.sleep_time, velocity, spin, drive.seconds, is_right)
     return dataclasses.replace(
         state,
         position=poses.position,
@@ -238,12 +238,6 @@ def _joints(world: World, state: WorldState, drive: Drive) -> tuple[tuple[Joint,
     return tuple(joints), tuple(impulses)
 
 
-def _rows(polygons: Polygon, poses: Pose, manifolds: Manifold, friction: Any) -> ContactRows:
-    """Those of all contacts [C, S]."""
-    of_body = jax.vmap(contact_rows, (None, 0, None, None, None))
-    return jax.vmap(of_body)(polygons, manifolds, *poses, jnp.stack(friction))
-
-
 def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
     """The velocities of the bodies after a step's gravity."""
     (x, y), bodies = state.velocity.T, range(len(state.spin))
@@ -251,13 +245,5 @@ def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
 
 
 def _impulses(contacts: Contacts) -> Impulses:
-    normal, tangent = contacts.normal_impulse, contacts.tangent_impulse
-    return Impulses(normal[..., 0], normal[..., 1], tangent[..., 0], tangent[..., 1])
-
-
-def _sleep(state: WorldState, velocity: Any, spin: Any, dt: float, is_right: Any) -> tuple[Any, Any]:
-    """Bodies that all have been slow for TIME_TO_SLEEP fall asleep, once their positions are right."""
-    is_slow = ((velocity**2).sum(-1) <= _LINEAR_SLEEP**2) & (spin**2 <= _ANGULAR_SLEEP**2)
-    sleep_time = jnp.where(is_slow, state.sleep_time + dt, 0.0)
-    is_asleep = (sleep_time.min() >= TIME_TO_SLEEP) & is_right
-    return jnp.where(is_asleep, 0.0, sleep_time), is_asleep
+    parts = (contacts.normal_impulse, contacts.tangent_impulse)
+    return Impulses(*(part[..., point] for part in parts for point in range(2)))
