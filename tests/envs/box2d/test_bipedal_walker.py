@@ -141,6 +141,24 @@ def test_the_hills_are_gymnasiums_in_distribution():
     assert p_values.min() > 0.01 / len(p_values)  # Holm's first step
 
 
+def test_gymnasiums_hills_follow_the_same_rule():
+    """The random part of each slope, worked out from recorded hills, has to lie within its bounds and reach them."""
+    found = []
+    for episode in EPISODES:
+        hills, slope = episode["heights"].astype(np.float64), 0.0
+        pushes, is_level = np.zeros(len(hills)), np.diff(hills, prepend=0.0) == 0
+        for i in range(terrain.START_PAD + 1, len(hills)):
+            if not is_level[i]:
+                toward = 0.01 * np.sign(np.round(terrain.LEVEL - hills[i - 1], 6))
+                pushes[i] = hills[i] - hills[i - 1] - 0.8 * slope - toward
+                slope = hills[i] - hills[i - 1]
+        found += list(pushes[pushes != 0])
+        stays = is_level & (np.arange(len(hills)) >= terrain.START_PAD)
+        np.testing.assert_allclose(terrain.heights(jnp.float32(pushes), stays), hills, atol=1e-5)
+    assert 0.95 * ENV.roughness < np.abs(found).max() < ENV.roughness + 1e-5
+    assert stats.kstest(found, "uniform", (-ENV.roughness, 2 * ENV.roughness)).pvalue > 0.01
+
+
 def test_the_controller_is_gymnasiums():
     controller = jax.jit(lambda obs: jax.lax.scan(heuristics.bipedal_walker, heuristics.walker_plan(), obs)[1])
     walks = stored("walk")
