@@ -1,6 +1,7 @@
-"""LunarLander beside Gymnasium's own: how episodes turn out, and how many steps per second both make.
+"""LunarLander and BipedalWalker beside Gymnasium's own: how episodes turn out, and how many steps per second both make.
 
-    python benchmarks/box2d_fidelity.py [--only fidelity speed] [--episodes N] [--lanes N ...]
+    python benchmarks/box2d_fidelity.py [--envs NAME ...] [--only fidelity speed] [--episodes N]
+        [--lanes N ...]
 
 Writes results/box2d.md and .json. Gymnasium's episodes are those stored for the tests; its speed is measured here, in
 one process, where gymnasium[box2d] is installed.
@@ -9,6 +10,7 @@ one process, where gymnasium[box2d] is installed.
 import argparse
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,70 +24,85 @@ from jaxrl.engine.compilation import disk_cache
 from jaxrl.envs import make
 from jaxrl.envs.box2d import heuristics
 
-SAMPLES = Path(__file__).resolve().parents[1] / "tests/envs/box2d/traces/lunar_lander_samples.npz"
+TRACES = Path(__file__).resolve().parents[1] / "tests/envs/box2d/traces"
+SAMPLES = {"LunarLander-v3": "lunar_lander_samples.npz", "BipedalWalker-v3": "bipedal_walker_samples.npz"}
 LANES = (1, 64, 1_024)
 SPEED_STEPS = {1: 4_000, 64: 1_000, 1_024: 200}
 
 HEAD = """\
-# LunarLander-v3 beside Gymnasium's
+# Box2D worlds beside Gymnasium's
 
-*p* is that of a two-sample Kolmogorov-Smirnov test; the four together, by Holm's procedure, reject equality at 5 %:
-{verdict}. *landed* is the share of episodes that end at rest (+100), with the difference in standard errors.
+*p* is that of a two-sample Kolmogorov-Smirnov test; all together, by Holm's procedure, reject equality at 5 %:
+{verdict}. *landed* is the share of LunarLander's episodes that end at rest (+100), with the difference in standard
+errors.
 """
 
 
-def episodes(policy: str, num: int, seed: int) -> dict[str, Any]:
-    """Returns, lengths and landings of `num` whole episodes, side by side."""
-    env = make("LunarLander-v3")
+def controller(name: str, policy: str) -> tuple[Any, Callable[..., Any]]:
+    """What it carries from step to step, and (carry, key, obs) -> (carry, action)."""
+    if policy == "random":
+        return (), lambda carry, key, obs: (carry, make(name).action_space.sample(key))
+    if name == "LunarLander-v3":
+        return (), lambda carry, key, obs: (carry, heuristics.lunar_lander(obs))
+    return heuristics.walker_plan(), lambda carry, key, obs: heuristics.bipedal_walker(carry, obs)
 
-    def act(key: jax.Array, obs: jax.Array) -> jax.Array:
-        return env.action_space.sample(key) if policy == "random" else heuristics.lunar_lander(obs)
+
+def episodes(name: str, policy: str, num: int, seed: int) -> dict[str, Any]:
+    """Returns, lengths and landings of `num` whole episodes, side by side."""
+    env, (first, act) = make(name), controller(name, policy)
 
     def play(carry: Any) -> Any:
-        key, start, state, obs, (total, length, is_over, landed) = carry
+        key, start, (state, obs, plan), (total, length, is_over, landed) = carry
         next_key, act_key, step_key = jax.random.split(key, 3)
-        actions = jax.vmap(act)(jax.random.split(act_key, num), obs)
+        plan, actions = jax.vmap(act)(plan, jax.random.split(act_key, num), obs)
         state, timestep = jax.vmap(env.step)(jax.random.split(step_key, num), state, actions)
         ends = timestep.terminated | timestep.truncated
         landed = landed | (~is_over & timestep.terminated & (timestep.reward == 100.0))
         found = (total + jnp.where(is_over, 0.0, timestep.reward), length + ~is_over, is_over | ends, landed)
-        # Who has ended goes on from the start, high above the ground, where a step costs least.
-        state, obs = jax.tree.map(functools.partial(_where, found[2]), start, (state, timestep.obs))
-        return next_key, start, state, obs, found
+        # Who has ended goes on from the start, where a step costs little.
+        playing = jax.tree.map(functools.partial(_where, found[2]), start, (state, timestep.obs, plan))
+        return next_key, start, playing, found
 
     def run(key: jax.Array) -> Any:
         reset_key, play_key = jax.random.split(key)
-        start = jax.vmap(env.reset)(jax.random.split(reset_key, num))
+        plans = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num, *leaf.shape)), first)
+        start = (*jax.vmap(env.reset)(jax.random.split(reset_key, num)), plans)
         nothing = (jnp.zeros(num), jnp.zeros(num, jnp.int32), jnp.zeros(num, bool), jnp.zeros(num, bool))
-        return jax.lax.while_loop(lambda carry: ~carry[4][2].all(), play, (play_key, start, *start, nothing))[4]
+        return jax.lax.while_loop(lambda carry: ~carry[3][2].all(), play, (play_key, start, start, nothing))[3]
 
     total, length, _, landed = jax.device_get(jax.jit(run)(jax.random.key(seed)))
-    return {"return": total, "length": length, "landed": landed}
+    found = {"return": total, "length": length}
+    return found | ({"landed": landed} if name == "LunarLander-v3" else {})
 
 
 def _where(condition: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where(condition.reshape(condition.shape + (1,) * (a.ndim - 1)), a, b)
 
 
-def fidelity(num: int) -> dict[str, Any]:
+def fidelity(name: str, num: int) -> dict[str, Any]:
     """Both sides' statistics and the tests, for the random and for Gymnasium's heuristic policy."""
     rows: dict[str, Any] = {}
-    with np.load(SAMPLES) as theirs:
+    with np.load(TRACES / SAMPLES[name]) as theirs:
         for policy in ("random", "heuristic"):
-            ours = episodes(policy, num, seed=1)
+            ours = episodes(name, policy, num, seed=1)
             other = {field: theirs[f"{policy}/{field}"] for field in ours}
-            share, their_share = ours["landed"].mean(), other["landed"].mean()
-            error = np.sqrt(share * (1 - share) / num + their_share * (1 - their_share) / len(other["landed"]))
-            rows[policy] = {
+            tests = {field: stats.ks_2samp(ours[field], other[field]) for field in ("return", "length")}
+            rows[f"{name}, {policy}"] = {
                 "jaxrl": _summary(ours),
                 "Gymnasium": _summary(other),
-                "p": {field: float(stats.ks_2samp(ours[field], other[field]).pvalue) for field in ("return", "length")},
-                "distance": {
-                    field: float(stats.ks_2samp(ours[field], other[field]).statistic) for field in ("return", "length")
-                },
-                "landed_errors": float((share - their_share) / error) if error > 0 else 0.0,
+                "p": {field: float(test.pvalue) for field, test in tests.items()},
+                "distance": {field: float(test.statistic) for field, test in tests.items()},
             }
+            if "landed" in ours:
+                rows[f"{name}, {policy}"]["landed_errors"] = _difference(ours["landed"], other["landed"])
     return rows
+
+
+def _difference(ours: Any, theirs: Any) -> float:
+    """Between two shares, in standard errors."""
+    share, their_share = ours.mean(), theirs.mean()
+    error = np.sqrt(share * (1 - share) / len(ours) + their_share * (1 - their_share) / len(theirs))
+    return float((share - their_share) / error) if error > 0 else 0.0
 
 
 def _summary(sample: dict[str, Any]) -> dict[str, Any]:
@@ -94,7 +111,7 @@ def _summary(sample: dict[str, Any]) -> dict[str, Any]:
         "num": len(returns),
         "return": [returns.mean(), returns.std() / np.sqrt(len(returns)), *np.percentile(returns, [10, 50, 90])],
         "length": [lengths.mean(), lengths.std() / np.sqrt(len(lengths)), *np.percentile(lengths, [10, 50, 90])],
-        "landed": float(np.mean(sample["landed"])),
+        **({"landed": float(np.mean(sample["landed"]))} if "landed" in sample else {}),
     }
 
 
@@ -108,14 +125,14 @@ def holm(p_values: list[float], level: float = 0.05) -> int:
     return rejected
 
 
-def our_speed(lanes: int) -> dict[str, float]:
+def our_speed(name: str, lanes: int) -> dict[str, float]:
     """Steps per second of `lanes` episodes side by side under random actions, resets included."""
-    env, steps = make("LunarLander-v3"), SPEED_STEPS[lanes]
+    env, steps = make(name), SPEED_STEPS[lanes]
 
     def step(carry: Any, key: jax.Array) -> Any:
         state, starts, num_ended = carry
         act_key, step_key = jax.random.split(key)
-        actions = jax.random.randint(act_key, (lanes,), 0, 4)
+        actions = jax.vmap(env.action_space.sample)(jax.random.split(act_key, lanes))
         state, timestep = jax.vmap(env.step)(jax.random.split(step_key, lanes), state, actions)
         ends = timestep.terminated | timestep.truncated
         taken = (num_ended + jnp.cumsum(ends) - 1) % len(starts.time)
@@ -124,7 +141,7 @@ def our_speed(lanes: int) -> dict[str, float]:
 
     def run(key: jax.Array, state: Any) -> Any:
         reset_key, step_key = jax.random.split(key)
-        num_starts = max(1, lanes * steps // 60)  # more than there are ends
+        num_starts = max(1, lanes * steps // 40)  # more than there are ends
         starts, _ = jax.vmap(env.reset)(jax.random.split(reset_key, num_starts))
         (state, _, ends), rewards = jax.lax.scan(step, (state, starts, jnp.int32(0)), jax.random.split(step_key, steps))
         return state, ends, rewards.sum()
@@ -140,12 +157,13 @@ def our_speed(lanes: int) -> dict[str, float]:
     return {"rate": float(np.median(rates)), "low": rates.min(), "high": rates.max()}
 
 
-def gymnasiums_speed(steps: int = 60_000) -> dict[str, float]:
+def gymnasiums_speed(name: str, steps: int = 30_000) -> dict[str, float]:
     """The same of one Gymnasium environment."""
     import gymnasium
 
-    env = gymnasium.make("LunarLander-v3", disable_env_checker=True)
-    actions = np.random.default_rng(0).integers(0, 4, steps)
+    env = gymnasium.make(name, disable_env_checker=True)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(steps)]
     rates = []
     for _ in range(3):
         env.reset(seed=0)
@@ -172,7 +190,8 @@ def markdown(data: dict[str, Any]) -> str:
             ]
             tests = [f"{row['distance'][f]:.3f}, {row['p'][f]:.2f}" for f in ("return", "length")]
             ours = side == "jaxrl"
-            landed = f"{found['landed']:.3f}" + (f" ({row['landed_errors']:+.1f} s.e.)" if ours else "")
+            landed = f"{found['landed']:.3f}" if "landed" in found else ""
+            landed += f" ({row['landed_errors']:+.1f} s.e.)" if landed and ours else ""
             rows.append([policy, side, str(found["num"]), *cells, landed, *(tests if ours else ["", ""])])
     header = ["policy", "side", "episodes", "return: mean (s.e.), 10 / 50 / 90 %", "length: the same", "landed"]
     parts.append(report.table(header + ["return: D, p", "length: D, p"], rows))
@@ -188,20 +207,22 @@ def markdown(data: dict[str, Any]) -> str:
 def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--envs", nargs="*", choices=tuple(SAMPLES), default=list(SAMPLES))
     parser.add_argument("--only", nargs="*", choices=("fidelity", "speed"), default=["fidelity", "speed"])
     parser.add_argument("--episodes", type=int, default=1_000)
     parser.add_argument("--lanes", nargs="*", type=int, choices=LANES, default=list(LANES))
     arguments = parser.parse_args()
     data = report.read("box2d") or {"fidelity": {}, "speed": {}, "circumstances": {}}
     with disk_cache():
-        if "fidelity" in arguments.only:
-            data["circumstances"]["fidelity"] = report.circumstances()
-            data["fidelity"] = fidelity(arguments.episodes)
-        if "speed" in arguments.only:
-            data["circumstances"]["speed"] = report.circumstances()
-            data["speed"]["Gymnasium, one process"] = gymnasiums_speed()
-            for lanes in arguments.lanes:
-                data["speed"][f"jaxrl, {lanes:,} at once"] = our_speed(lanes)
+        for name in arguments.envs:
+            if "fidelity" in arguments.only:
+                data["circumstances"]["fidelity"] = report.circumstances()
+                data["fidelity"] |= fidelity(name, arguments.episodes)
+            if "speed" in arguments.only:
+                data["circumstances"]["speed"] = report.circumstances()
+                data["speed"][f"{name}: Gymnasium, one process"] = gymnasiums_speed(name)
+                for lanes in arguments.lanes:
+                    data["speed"][f"{name}: jaxrl, {lanes:,} at once"] = our_speed(name, lanes)
     report.write("box2d", markdown(data), data)
     print(markdown(data))
 

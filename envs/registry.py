@@ -9,6 +9,7 @@ from typing import Any
 
 from jaxrl.pytree import unknown_name
 
+from .box2d.bipedal_walker import BipedalWalker
 from .box2d.lunar_lander import LunarLander
 from .linear_quadratic import LinearQuadratic
 from .probes import PROBES
@@ -88,6 +89,7 @@ def limited(world: Factory, limit: int) -> Factory:
 
 
 _factories: dict[str, Factory] = {
+    "BipedalWalker-v3": BipedalWalker,
     "CartPoleNoVel-v1": functools.partial(without_velocities, "CartPole-v1", (0, 2), "CartPoleNoVel-v1"),
     "CliffWalking-v1": CliffWalking,
     "CliffWalkingSlippery-v1": functools.partial(CliffWalking, is_slippery=True),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .geometry import LINEAR_SLOP, MAX_LINEAR_CORRECTION, Polygon, Pose, cross
+from .geometry import LINEAR_SLOP, MAX_LINEAR_CORRECTION, SKIN, Polygon, Pose, cross, dot, rotated
 from .manifold import Manifold, placed
 
 
@@ -153,20 +153,25 @@ def correct_contacts(polygon: Polygon, manifold: Manifold, pose: Pose, rate: flo
     """One iteration of the position solver over the contacts [S] of a body, point by point: its pose, and the least
     separation [] that there was."""
     num_slots = len(manifold.num_points)
+    is_there = jnp.arange(2)[None] < manifold.num_points[:, None]
 
-    def correct(index: Any, carry: Any) -> Any:
+    def correct(carry: Any, point: Any) -> tuple[Any, None]:
         (position, angle), least = carry
-        slot, point = index // 2, index % 2
-        each = jax.tree.map(lambda leaf: leaf[slot], manifold)
-        world = placed(each, position, angle)
-        is_there = point < each.num_points
-        separation = world.separations[point]
+        on_edge, normal, plane, local, is_there = point
+        turned = rotated(jnp.stack([normal, plane, local]), angle)
+        normal = jnp.where(on_edge, normal, -turned[0])  # from the edge to the polygon
+        arm = jnp.where(on_edge, turned[2], local - position)
+        against = jnp.where(on_edge, plane - position, turned[1])
+        separation = dot(normal, arm - against) * jnp.where(on_edge, 1.0, -1.0) - 2 * SKIN
         error = jnp.clip(rate * (separation + LINEAR_SLOP), -MAX_LINEAR_CORRECTION, 0.0)
-        normal_lever = cross(world.clip_points[point] - position, world.normal)
-        impulse = -error / (polygon.inverse_mass + polygon.inverse_inertia * normal_lever**2)
+        lever = cross(arm, normal)
+        impulse = -error / (polygon.inverse_mass + polygon.inverse_inertia * lever**2)
         impulse = jnp.where(is_there, impulse, 0.0)
-        position = position + polygon.inverse_mass * impulse * world.normal
-        angle = angle + polygon.inverse_inertia * normal_lever * impulse
-        return Pose(position, angle), jnp.minimum(least, jnp.where(is_there, separation, 0.0))
+        position = position + polygon.inverse_mass * impulse * normal
+        angle = angle + polygon.inverse_inertia * lever * impulse
+        return (Pose(position, angle), jnp.minimum(least, jnp.where(is_there, separation, 0.0))), None
 
-    return jax.lax.fori_loop(0, 2 * num_slots, correct, (pose, jnp.float32(0.0)))
+    shared = (manifold.on_edge, manifold.normal, manifold.plane)
+    points = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, 0), shared)
+    points = (*points, manifold.points.reshape(2 * num_slots, 2), is_there.reshape(2 * num_slots))
+    return jax.lax.scan(correct, (pose, jnp.float32(0.0)), points)[0]

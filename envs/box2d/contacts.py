@@ -16,7 +16,8 @@ _SLOTS = ("edge", "num_points", "ids", "normal_impulse", "tangent_impulse")
 
 @dataclass
 class Contacts:
-    """The contacts of one body with the edges near it; edge e is kept in slot e % S."""
+    """The contacts of one body with the edges near it, from the right to the left, which is how Box2D solves them as
+    long as the body moves to the right: the newest first."""
 
     edge: jax.Array
     """int32 [S]: the edge in each slot; -1 where there is none."""
@@ -49,37 +50,51 @@ def no_contacts(num_slots: int) -> Contacts:
 
 
 def nearby_edges(ground: Any, x: Any, num_slots: int) -> tuple[Any, Any]:
-    """The `num_slots` edges about `x`: their numbers int32 [S], -1 beyond the ends, and their ends [S, 2, 2].
+    """The `num_slots` edges about `x` from the right to the left: their numbers int32 [S], -1 beyond the ends of the
+    ground, and their ends [S, 2, 2].
 
     `ground` [P, 2] has its points at equal distances in x; edge e lies between points e and e + 1.
     """
     spacing = ground[1, 0] - ground[0, 0]
     first = jnp.floor((x - ground[0, 0]) / spacing - 0.5 * (num_slots - 1)).astype(jnp.int32)
-    edge = first + (jnp.arange(num_slots) - first) % num_slots
-    is_there = (edge >= 0) & (edge < len(ground) - 1)
+    edge = first + jnp.arange(num_slots)[::-1]
+    is_there, edges = edge_window(ground, edge)
+    return jnp.where(is_there, edge, -1), edges
+
+
+def edge_window(ground: Any, edge: Any) -> tuple[Any, Any]:
+    """Which of the edges `edge` [S] there are, and their ends [S, 2, 2]; beyond the ends of the ground, the last."""
     start = jnp.clip(edge, 0, len(ground) - 2)
-    return jnp.where(is_there, edge, -1), jnp.stack([ground[start], ground[start + 1]], 1)
+    return start == edge, jnp.stack([ground[start], ground[start + 1]], 1)
 
 
-def updated(contacts: Contacts, edge: Any, manifold: Manifold, which: Any) -> Contacts:
+def shifted(contacts: Contacts, edge: Any) -> Contacts:
+    """The contacts in the slots of the edges `edge` [S]; one that touches and is none of them ends."""
+    matches = (edge[:, None] == contacts.edge[None]) & (edge >= 0)[:, None]
+    is_kept, source = matches.any(1), matches.argmax(1)
+    is_lost = ((contacts.num_points > 0) & ~matches.any(0)).any()
+    slots = {name: getattr(contacts, name)[source] for name in _SLOTS}
+    slots |= {"edge": edge, "num_points": jnp.where(is_kept, slots["num_points"], 0)}
+    return dataclasses.replace(contacts, **slots, is_grounded=contacts.is_grounded & ~is_lost)
+
+
+def updated(contacts: Contacts, manifold: Manifold, which: Any) -> Contacts:
     """b2Contact::Update for the slots `which` [S]: points that keep their id keep their impulses.
 
     `manifold` has leading axes [S].
     """
-    count = jnp.where(edge >= 0, manifold.num_points, 0)
-    is_same = edge == contacts.edge
-    old_is_there = is_same[:, None] & (jnp.arange(2)[None] < contacts.num_points[:, None])
-    matches = (manifold.ids[:, :, None] == contacts.ids[:, None, :]) & old_is_there[:, None, :]  # [S, new, old]
-    matches &= jnp.arange(2)[None, :, None] < count[:, None, None]
+    count = jnp.where(contacts.edge >= 0, manifold.num_points, 0)
+    points = jnp.arange(2)[None]
+    matches = manifold.ids[:, :, None] == contacts.ids[:, None, :]  # [S, new, old]
+    matches &= (points < contacts.num_points[:, None])[:, None, :] & (points < count[:, None])[:, :, None]
 
     def kept(impulse: Any) -> Any:
         return jnp.where(matches[..., 0], impulse[:, :1], jnp.where(matches[..., 1], impulse[:, 1:], 0.0))
 
     was, touches = contacts.num_points > 0, count > 0
-    begins = (which & touches & ~(was & is_same)).any()
-    ends = (which & was & ~(touches & is_same)).any()
+    begins, ends = (which & touches & ~was).any(), (which & was & ~touches).any()
     new = Contacts(
-        edge=edge,
+        edge=contacts.edge,
         num_points=count,
         ids=manifold.ids,
         normal_impulse=kept(contacts.normal_impulse),

@@ -14,7 +14,7 @@ from .contact_solver import ContactRows, Impulses, Velocity, contact_rows, corre
 from .contacts import Contacts, updated
 from .geometry import LINEAR_SLOP, Polygon, Pose, cross, dot, moved
 from .manifold import Manifold, collide
-from .time_of_impact import TARGET, TOLERANCE, Sweep, time_of_impact
+from .time_of_impact import TARGET, TOLERANCE, Sweep, is_met, time_of_impact
 
 _BAUMGARTE, _POSITION_ITERATIONS, _MAX_SUB_STEPS = 0.75, 20, 8
 _LAST = 1.0 - 10 * 1.1920929e-07
@@ -56,8 +56,10 @@ def solve_impacts(polygon: Polygon, body: Body, edges: Any, friction: Any, step:
         manifold = jax.vmap(lambda edge: collide(polygon, pose.position, pose.angle, edge))(edges)
         manifold = manifold._replace(num_points=jnp.where(is_edge, manifold.num_points, 0))
         is_slot, is_touching = jnp.arange(len(edges)) == slot, (manifold.num_points > 0)[slot] & ~is_over
-        contacts = updated(body.contacts, body.contacts.edge, manifold, (is_slot | is_touching) & ~is_over)
-        after = _sub_step(polygon, pose, body.velocity, (manifold, friction), ((1.0 - time) * step[0], step[1]))
+        contacts = updated(body.contacts, manifold, (is_slot | is_touching) & ~is_over)
+        first = jnp.argsort(~is_slot)  # the contact that was met is solved first
+        touch = (jax.tree.map(lambda leaf: leaf[first], manifold), friction)
+        after = _sub_step(polygon, pose, body.velocity, touch, ((1.0 - time) * step[0], step[1]))
         old = (body.sweep, body.velocity)
         sweep, velocity = jax.tree.map(lambda new, old: jnp.where(is_touching, new, old), after, old)
         num = num + jnp.where(is_slot, jnp.where(is_touching, 1, _MAX_SUB_STEPS + 1), 0)
@@ -79,6 +81,14 @@ def can_meet(polygon: Polygon, body: Body, edges: Any) -> Any:
     is_edge = body.contacts.edge >= 0
     close = [jax.vmap(functools.partial(is_close, pose))(edges) for pose in (body.sweep.start, body.sweep.end)]
     return ((close[0] | close[1]) & is_edge).any()
+
+
+def is_touched(polygon: Polygon, poses: tuple[Pose, Pose], edge: Any, edges: Any) -> Any:
+    """bool []: whether a contact with one of `edges` [S, 2, 2] begins at the first pose, or by an impact on the way to
+    the second. Edges whose number `edge` [S] is negative do not count."""
+    start, end = poses
+    touches = jax.vmap(lambda each: collide(polygon, *start, each).num_points > 0)(edges)
+    return ((edge >= 0) & (touches | jax.vmap(lambda each: is_met(polygon, end, each))(edges))).any()
 
 
 def _along(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any]:
@@ -103,25 +113,25 @@ def _sub_step(
     pose, _, _ = jax.lax.while_loop(
         lambda carry: ~carry[1] & (carry[2] < _POSITION_ITERATIONS), correct, (pose, jnp.bool_(False), 0)
     )
-    every = jax.vmap(contact_rows, (None, 0, None, None, None))(polygon, manifold, *pose, friction)
-    rows = [jax.tree.map(lambda leaf, s=slot: leaf[s], every) for slot in range(len(manifold.num_points))]
+    rows = jax.vmap(contact_rows, (None, 0, None, None, None))(polygon, manifold, *pose, friction)
     velocity = _solve(rows, velocity, step[1])
     end = Pose(pose.position + step[0] * jnp.stack([velocity.x, velocity.y]), pose.angle + step[0] * velocity.spin)
     return Sweep(pose, end), velocity
 
 
-def _solve(rows: list[ContactRows], velocity: Velocity, iterations: int) -> Velocity:
-    """The velocity after the contacts' iterations; they are alike once one of them changes nothing."""
+def _solve(rows: ContactRows, velocity: Velocity, iterations: int) -> Velocity:
+    """The velocity after the iterations over the contacts [S]; they are alike once one of them changes nothing."""
+
+    def solve(velocity: Velocity, contact: Any) -> tuple[Velocity, Impulses]:
+        row, impulses = contact
+        return solve_contact(row, velocity, impulses)
 
     def iterate(carry: Any) -> Any:
         old, impulses, _, num = carry
-        velocity, new = old, []
-        for row, impulse in zip(rows, impulses, strict=True):
-            velocity, impulse = solve_contact(row, velocity, impulse)
-            new.append(impulse)
+        velocity, impulses = jax.lax.scan(solve, old, (rows, impulses))
         change = jnp.abs(jnp.stack(velocity) - jnp.stack(old)).max()
-        return velocity, new, change < _AT_REST, num + 1
+        return velocity, impulses, change < _AT_REST, num + 1
 
-    zero = Impulses(*(jnp.zeros_like(velocity.x) for _ in range(4)))
-    carry = (velocity, [zero] * len(rows), jnp.bool_(False), 0)
+    zero = Impulses(*(jnp.zeros_like(rows.normal_x) for _ in range(4)))
+    carry = (velocity, zero, jnp.bool_(False), 0)
     return jax.lax.while_loop(lambda carry: ~carry[2] & (carry[3] < iterations), iterate, carry)[0]

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from .contact_solver import Velocity
-from .geometry import ANGULAR_SLOP, LINEAR_SLOP, MAX_ANGULAR_CORRECTION, Polygon, cross, dot, rotated
+from .geometry import ANGULAR_SLOP, LINEAR_SLOP, MAX_ANGULAR_CORRECTION, Polygon
 
 FREE, AT_LOWER, AT_UPPER = 0, 1, 2
+_ROUNDING = 1e-6
+"""An angle is corrected to ANGULAR_SLOP, so that the last bit would decide whether all of the iterations are needed."""
 
 
 class RevoluteJoint(NamedTuple):
@@ -152,13 +154,20 @@ def solve_joint(
     return a, b, JointImpulses(impulses.x + x, impulses.y + y, limit, motor)
 
 
+class Place(NamedTuple):
+    """Of a body's centre of mass, and its angle."""
+
+    x: Any
+    y: Any
+    angle: Any
+
+
 def correct_joint(
-    joint: RevoluteJoint, bodies: tuple[Polygon, Polygon], state: Any, poses: tuple[Any, Any, Any, Any]
-) -> tuple[tuple[Any, Any, Any, Any], Any]:
-    """One iteration of the position solver: the poses (position a [2], angle a, position b, angle b), and whether
-    they were right."""
+    joint: RevoluteJoint, bodies: tuple[Polygon, Polygon], state: Any, places: tuple[Place, Place]
+) -> tuple[tuple[Place, Place], Any]:
+    """One iteration of the position solver: the places of both bodies, and whether they were right."""
     a, b = bodies
-    position_a, angle_a, position_b, angle_b = poses
+    (ax, ay, angle_a), (bx, by, angle_b) = places
     angle = angle_b - angle_a - joint.reference
     below, above = angle - joint.lower, angle - joint.upper
     low = jnp.clip(below + ANGULAR_SLOP, -MAX_ANGULAR_CORRECTION, 0.0)
@@ -168,27 +177,26 @@ def correct_joint(
     turn = -correction / (a.inverse_inertia + b.inverse_inertia)
     angle_a, angle_b = angle_a - a.inverse_inertia * turn, angle_b + b.inverse_inertia * turn
 
-    arm_a, arm_b = (jnp.stack(arm) for arm in _arms(joint, angle_a, angle_b))
-    off = position_b + arm_b - position_a - arm_a
-    error = jnp.sqrt(dot(off, off))
-    (ax, ay), (bx, by) = arm_a, arm_b
+    (arm_ax, arm_ay), (arm_bx, arm_by) = _arms(joint, angle_a, angle_b)
+    off_x, off_y = bx + arm_bx - ax - arm_ax, by + arm_by - ay - arm_ay
+    error = jnp.sqrt(off_x * off_x + off_y * off_y)
     mass = a.inverse_mass + b.inverse_mass
-    kxx = mass + a.inverse_inertia * ay * ay + b.inverse_inertia * by * by
-    kxy = -a.inverse_inertia * ax * ay - b.inverse_inertia * bx * by
-    kyy = mass + a.inverse_inertia * ax * ax + b.inverse_inertia * bx * bx
-    solution = jnp.stack([kyy * off[0] - kxy * off[1], kxx * off[1] - kxy * off[0]])
-    impulse = -solution / (kxx * kyy - kxy * kxy)
-    poses = (
-        position_a - a.inverse_mass * impulse,
-        angle_a - a.inverse_inertia * cross(arm_a, impulse),
-        position_b + b.inverse_mass * impulse,
-        angle_b + b.inverse_inertia * cross(arm_b, impulse),
-    )
-    return poses, (error <= LINEAR_SLOP) & (angular_error <= ANGULAR_SLOP)
+    kxx = mass + a.inverse_inertia * arm_ay * arm_ay + b.inverse_inertia * arm_by * arm_by
+    kxy = -a.inverse_inertia * arm_ax * arm_ay - b.inverse_inertia * arm_bx * arm_by
+    kyy = mass + a.inverse_inertia * arm_ax * arm_ax + b.inverse_inertia * arm_bx * arm_bx
+    scale = -1 / (kxx * kyy - kxy * kxy)
+    x, y = scale * (kyy * off_x - kxy * off_y), scale * (kxx * off_y - kxy * off_x)
+    turn_a, turn_b = arm_ax * y - arm_ay * x, arm_bx * y - arm_by * x
+    place_a = Place(ax - a.inverse_mass * x, ay - a.inverse_mass * y, angle_a - a.inverse_inertia * turn_a)
+    place_b = Place(bx + b.inverse_mass * x, by + b.inverse_mass * y, angle_b + b.inverse_inertia * turn_b)
+    return (place_a, place_b), (error <= LINEAR_SLOP) & (angular_error <= ANGULAR_SLOP + _ROUNDING)
 
 
 def _arms(joint: RevoluteJoint, angle_a: Any, angle_b: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """From both centres of mass to the hinge, in the world."""
-    arm_a = rotated(jnp.asarray(joint.anchor_a, jnp.float32), angle_a)
-    arm_b = rotated(jnp.asarray(joint.anchor_b, jnp.float32), angle_b)
-    return (arm_a[0], arm_a[1]), (arm_b[0], arm_b[1])
+    return _turned(joint.anchor_a, angle_a), _turned(joint.anchor_b, angle_b)
+
+
+def _turned(vector: tuple[float, float], angle: Any) -> tuple[Any, Any]:
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return cos * vector[0] - sin * vector[1], sin * vector[0] + cos * vector[1]

@@ -11,7 +11,7 @@ from .geometry import LINEAR_SLOP, SKIN, Polygon, Pose, dot, moved, rotated
 TARGET = max(LINEAR_SLOP, 2 * SKIN - 3 * LINEAR_SLOP)
 """The distance, of the shapes without their skins, at which they meet."""
 TOLERANCE = 0.25 * LINEAR_SLOP
-_MAX_ADVANCES, _MAX_ROOT_STEPS = 20, 50
+_MAX_ADVANCES, _MAX_PUSHES, _MAX_ROOT_STEPS = 20, 8, 50
 
 
 class Sweep(NamedTuple):
@@ -41,6 +41,15 @@ class _Search(NamedTuple):
     num: Any
 
 
+class _Push(NamedTuple):
+    time: Any
+    is_hit: Any
+    is_clear: Any
+    """There is no impact."""
+    is_over: Any
+    num: Any
+
+
 class _Root(NamedTuple):
     low: Any
     low_value: Any
@@ -64,20 +73,51 @@ def time_of_impact(polygon: Polygon, sweep: Sweep, edge: Any) -> jax.Array:
         distance = jnp.sqrt(dot(gap, gap))
         is_hit = is_apart & (distance < TARGET + TOLERANCE)
         axis = _Axis(gap / jnp.where(distance > 0, distance, 1.0), turns, pose.angle)
-        separation = functools.partial(_separation, polygon, sweep, edge, axis)
-        at_end = separation(1.0)
-        is_done = is_hit | ~is_apart | (at_end > TARGET + TOLERANCE)
-        is_near = ~is_done & (at_end <= TARGET - TOLERANCE)
-        found = _root(separation, _Root(search.time, distance, 1.0, at_end, 1.0, ~is_near, 0))
-        return _Search(jnp.where(is_done, search.time, found), is_hit, is_done, search.num + 1)
+        is_done = is_hit | ~is_apart
+        found = _advance_along(functools.partial(_separations, polygon, sweep, edge, axis), search.time, is_done)
+        return _Search(
+            time=jnp.where(is_done, search.time, found.time),
+            is_hit=is_hit | found.is_hit,
+            is_done=is_done | found.is_hit | found.is_clear,
+            num=search.num + 1,
+        )
 
     start = _Search(jnp.float32(0.0), jnp.bool_(False), jnp.bool_(False), 0)
     found = jax.lax.while_loop(lambda search: ~search.is_done & (search.num < _MAX_ADVANCES), advance, start)
     return jnp.where(found.is_hit, found.time, 1.0)
 
 
+def is_met(polygon: Polygon, pose: Pose, edge: Any) -> Any:
+    """bool []: whether `polygon` at this pose is as near to `edge` [2, 2] as shapes are when they meet, or nearer."""
+    gap, _, is_apart = _gap(polygon, pose, edge)
+    return ~is_apart | (dot(gap, gap) < (TARGET + TOLERANCE) ** 2)
+
+
+def _advance_along(separations: Any, start: Any, is_over: Any) -> _Push:
+    """From the time `start` to that at which the shapes reach the target along one axis; back from the end, as long
+    as another pair of corners than the one that was followed is deeper there. Nothing to do where `is_over`."""
+
+    def push_back(push: _Push) -> _Push:
+        every = separations(push.time)
+        pair, deepest = every.argmin(), every.min()
+        at_start = separations(start)[pair]
+        is_clear, is_reached = deepest > TARGET + TOLERANCE, deepest > TARGET - TOLERANCE
+        has_begun = ~is_reached & (at_start <= TARGET + TOLERANCE)
+        is_hit = has_begun & (at_start >= TARGET - TOLERANCE)
+        is_over = is_reached | has_begun
+        root = _Root(start, at_start, push.time, deepest, push.time, is_over, 0)
+        time = jnp.where(has_begun, start, _root(lambda time: separations(time)[pair], root))
+        num = push.num + 1
+        return _Push(time, is_hit, is_clear | (has_begun & ~is_hit), is_over | (num == _MAX_PUSHES), num)
+
+    none = jnp.bool_(False)
+    push = _Push(jnp.float32(1.0), none, none, is_over, 0)
+    return jax.lax.while_loop(lambda push: ~push.is_over, push_back, push)
+
+
 def _root(function: Any, root: _Root) -> Any:
-    """The time at which `function` is TARGET, by bisection and the secant rule in turn; 1 where `root.is_done`."""
+    """The time at which `function` is TARGET, by bisection and the secant rule in turn; `root.time` where
+    `root.is_done`."""
 
     def narrow(root: _Root) -> _Root:
         slope = jnp.where(root.high_value == root.low_value, 1.0, root.high_value - root.low_value)
@@ -95,7 +135,6 @@ def _root(function: Any, root: _Root) -> Any:
             num=root.num + 1,
         )
 
-    root = jax.tree.map(jnp.asarray, root._replace(high=jnp.float32(root.high), time=jnp.float32(root.time)))
     return jax.lax.while_loop(lambda root: ~root.is_done & (root.num < _MAX_ROOT_STEPS), narrow, root).time
 
 
@@ -119,8 +158,9 @@ def _gap(polygon: Polygon, pose: Pose, edge: Any) -> tuple[Any, Any, Any]:
     return gaps[least], jnp.float32(on_side[least]), is_apart
 
 
-def _separation(polygon: Polygon, sweep: Sweep, edge: Any, axis: _Axis, time: Any) -> Any:
-    """How far the shapes are apart along the axis at `time`."""
+def _separations(polygon: Polygon, sweep: Sweep, edge: Any, axis: _Axis, time: Any) -> Any:
+    """How far every corner of the polygon is from every end of the edge along the axis at `time`: [2 V]."""
     pose = sweep.at(time)
     direction = rotated(axis.direction, axis.turns * (pose.angle - axis.angle))
-    return dot(direction, moved(polygon.vertices, *pose)).min() - dot(direction, edge).max()
+    corners, ends = dot(direction, moved(polygon.vertices, *pose)), dot(direction, edge)
+    return (corners[:, None] - ends[None]).reshape(-1)

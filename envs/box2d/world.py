@@ -10,16 +10,15 @@ import numpy as np
 from jaxrl.pytree import dataclass
 
 from .contact_solver import Impulses, Velocity, contact_rows
-from .contacts import Contacts, nearby_edges, no_contacts, stored, updated
+from .contacts import Contacts, nearby_edges, no_contacts, shifted, stored, updated
 from .geometry import SKIN, Polygon, Pose, dot, stacked
 from .impacts import Body, can_meet, solve_impacts
-from .island import Contact, Joint, Solution, correct_positions, solve_velocities
+from .island import Joint, Solution, Touch, correct_positions, solve_velocities
 from .lanes import only_where
 from .manifold import Manifold, collide
 from .revolute_joint import FREE, JointImpulses, RevoluteJoint, joint_rows, limit_state
+from .sleep import fall_asleep
 from .time_of_impact import Sweep
-
-_LINEAR_SLEEP, _ANGULAR_SLEEP, TIME_TO_SLEEP = 0.01, 2.0 / 180.0 * np.pi, 0.5
 
 
 class World(NamedTuple):
@@ -98,9 +97,24 @@ def at_rest(world: World, position: Any, angle: Any) -> WorldState:
 def fly(world: World, state: WorldState, drive: Drive, iterations: Iterations) -> WorldState:
     """The state a time step later, far from the ground."""
     joints, impulses = _joints(world, state, drive)
-    start = Solution(_velocities(state, drive), impulses, ())
-    solution = solve_velocities(joints, (), start, iterations.velocity)
+    start = Solution(_velocities(state, drive), impulses, None)
+    solution = solve_velocities(joints, None, start, iterations.velocity)
     return _moved(world, state, drive, (joints, None, solution), iterations)
+
+
+def drop(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
+    """The state a time step later of bodies that begin it in the air; on their way they may meet the ground."""
+    flown = fly(world, state, drive, iterations)
+    bodies = np.asarray(world.colliders)
+    start = Pose(state.position[bodies], state.angle[bodies])
+    edge, edges = _near_edges(world, start, ground)
+    contacts = dataclasses.replace(flown.contacts, edge=edge)
+    return _after_impacts(world, dataclasses.replace(flown, contacts=contacts), start, edges, (drive, iterations))
+
+
+def _near_edges(world: World, poses: Pose, ground: Any) -> Any:
+    """Numbers [C, S] and ends [C, S, 2, 2] of the edges about each collider."""
+    return jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(poses.position[:, 0])
 
 
 def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
@@ -109,7 +123,7 @@ def step(world: World, state: WorldState, ground: Any, drive: Drive, iterations:
 
     def on_ground(argument: Any) -> WorldState:
         state, ground, drive = argument
-        return _step_on_ground(world, state, ground, drive, iterations)
+        return step_on_ground(world, state, ground, drive, iterations)
 
     return only_where(_is_near(world, state, flown, ground), on_ground, (state, ground, drive), flown)
 
@@ -121,7 +135,7 @@ def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) ->
     centers = state.position[bodies]
     path = flown.position[bodies] - centers
     reach = radii + jnp.sqrt(dot(path, path)) + 2 * SKIN
-    _, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(centers[:, 0])
+    _, edges = _near_edges(world, Pose(centers, state.angle[bodies]), ground)
     start, along = edges[:, :, 0], edges[:, :, 1] - edges[:, :, 0]
     offset = centers[:, None] - start
     part = jnp.clip(dot(offset, along) / dot(along, along), 0.0, 1.0)
@@ -129,24 +143,25 @@ def _is_near(world: World, state: WorldState, flown: WorldState, ground: Any) ->
     return (dot(gap, gap) <= reach[:, None] ** 2).any() | (state.contacts.num_points > 0).any()
 
 
-def _step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
+def step_on_ground(world: World, state: WorldState, ground: Any, drive: Drive, iterations: Iterations) -> WorldState:
     """b2World::Step: find the contacts, solve velocities and positions, then the impacts on the way."""
     bodies = np.asarray(world.colliders)
     polygons = stacked([world.polygons[body] for body in world.colliders])
     start = Pose(state.position[bodies], state.angle[bodies])
-    edge, edges = jax.vmap(lambda x: nearby_edges(ground, x, world.num_edges))(start.position[:, 0])
+    edge, edges = _near_edges(world, start, ground)
     manifolds = jax.vmap(jax.vmap(collide, (None, None, None, 0)))(polygons, *start, edges)
-    contacts = jax.vmap(updated)(state.contacts, edge, manifolds, jnp.ones(edge.shape, bool))
+    contacts = jax.vmap(shifted)(state.contacts, edge)
+    contacts = jax.vmap(updated)(contacts, manifolds, jnp.ones(edge.shape, bool))
     manifolds = manifolds._replace(num_points=contacts.num_points)
 
     joints, joint_impulses = _joints(world, state, drive)
-    touches = _touches(world, polygons, start, manifolds, drive.friction)
+    of_body = jax.vmap(contact_rows, (None, 0, None, None, None))
+    rows = jax.vmap(of_body)(polygons, manifolds, *start, jnp.stack(drive.friction))
+    touch = Touch(world.colliders, rows)
     before = Solution(_velocities(state, drive), joint_impulses, _impulses(contacts))
-    solution = solve_velocities(joints, touches, before, iterations.velocity)
+    solution = solve_velocities(joints, touch, before, iterations.velocity)
     moved = _moved(world, state, drive, (joints, manifolds, solution), iterations)
-    impulses = jax.tree.map(lambda *leaves: jnp.stack(leaves).reshape(edge.shape), *solution.contacts)
-
-    contacts = jax.vmap(stored)(contacts, impulses)
+    contacts = jax.vmap(stored)(contacts, solution.contacts)
     return _after_impacts(world, dataclasses.replace(moved, contacts=contacts), start, edges, (drive, iterations))
 
 
@@ -194,7 +209,7 @@ def _moved(
     poses = Pose(state.position + drive.seconds * velocity, state.angle + drive.seconds * spin)
     touching = None if manifolds is None else (world.colliders, manifolds)
     poses, is_right = correct_positions(world.polygons, joints, touching, poses, iterations.position)
-    sleep_time, is_asleep = _sleep(state, velocity, spin, drive.seconds, is_right)
+    sleep_time, is_asleep = fall_asleep(state.sleep_time, velocity, spin, drive.seconds, is_right)
     return dataclasses.replace(
         state,
         position=poses.position,
@@ -223,28 +238,12 @@ def _joints(world: World, state: WorldState, drive: Drive) -> tuple[tuple[Joint,
     return tuple(joints), tuple(impulses)
 
 
-def _touches(world: World, polygons: Polygon, poses: Pose, manifolds: Manifold, friction: Any) -> tuple[Contact, ...]:
-    """The contacts at the beginning of a step, body by body."""
-    rows = jax.vmap(jax.vmap(contact_rows, (None, 0, None, None, None)))(
-        polygons, manifolds, *poses, jnp.stack(friction)
-    )
-    each = {at: jax.tree.map(lambda leaf, at=at: leaf[at], rows) for at in np.ndindex(manifolds.num_points.shape)}
-    return tuple(Contact(world.colliders[place], row) for (place, _), row in each.items())
-
-
 def _velocities(state: WorldState, drive: Drive) -> tuple[Velocity, ...]:
     """The velocities of the bodies after a step's gravity."""
     (x, y), bodies = state.velocity.T, range(len(state.spin))
     return tuple(Velocity(x[body], y[body] + drive.seconds * drive.gravity, state.spin[body]) for body in bodies)
 
 
-def _impulses(contacts: Contacts) -> tuple[Impulses, ...]:
+def _impulses(contacts: Contacts) -> Impulses:
     parts = (contacts.normal_impulse, contacts.tangent_impulse)
-    return tuple(Impulses(*(part[at][p] for part in parts for p in range(2))) for at in np.ndindex(contacts.edge.shape))
-
-
-def _sleep(state: WorldState, velocity: Any, spin: Any, dt: float, is_right: Any) -> tuple[Any, Any]:
-    """Bodies that all have been slow for TIME_TO_SLEEP fall asleep, once their positions are right."""
-    is_slow = ((velocity**2).sum(-1) <= _LINEAR_SLEEP**2) & (spin**2 <= _ANGULAR_SLEEP**2)
-    sleep_time = jnp.where(is_slow, state.sleep_time + dt, 0.0)
-    return sleep_time, (sleep_time.min() >= TIME_TO_SLEEP) & is_right
+    return Impulses(*(part[..., point] for part in parts for point in range(2)))
