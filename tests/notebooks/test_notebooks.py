@@ -13,7 +13,7 @@ PRINTED = {
     "01_first_agent": ("greedy return",),
     "03_scale": ("95 % of the means of five seeds", "fixed: the best agent has", "(2 x cpu)"),
     "02_runs": ("stopped at iteration", "metrics.csv True", "evaluation.csv True", "policies.npz True"),
-    "04_worlds": ("here ", "Careless.step", "No problems found."),
+    "04_worlds": ("here ", "TracerBoolConversionError", "No problems found."),
 }
 """What must stand in the outputs of a notebook, beside its pictures."""
 
