@@ -188,7 +188,9 @@ def markdown(results: dict[str, Any]) -> str:
 def _row(task: Task, result: dict[str, Any]) -> list[str]:
     interval = bootstrap_interval([value for value in result["returns"] if value is not None])
     digits = 2 if abs(task.threshold) < 10 else 1
-    shown = f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    shown = f"{interval.estimate:.{digits}f}"
+    if task.seeds > 1:
+        shown += f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
     if result["diverged"]:
         shown += f", {len(result['diverged'])} seeds diverged"
     if result["incomplete"]:
