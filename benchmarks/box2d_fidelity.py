@@ -1,15 +1,12 @@
-"""LunarLander and BipedalWalker beside Gymnasium's own: how episodes turn out, and how many steps per second both make.
+"""LunarLander and BipedalWalker beside Gymnasium's own: how episodes turn out.
 
-    python benchmarks/box2d_fidelity.py [--envs NAME ...] [--only fidelity speed] [--episodes N]
-        [--lanes N ...]
+    python benchmarks/box2d_fidelity.py [--envs NAME ...] [--episodes N]
 
-Writes results/box2d.md and .json. Gymnasium's episodes are those stored for the tests; its speed is measured here, in
-one process, where gymnasium[box2d] is installed.
+Writes results/box2d.md and .json. Gymnasium's episodes are those stored for the tests.
 """
 
 import argparse
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +23,6 @@ from jaxrl.envs.box2d import heuristics
 
 TRACES = Path(__file__).resolve().parents[1] / "tests/envs/box2d/traces"
 SAMPLES = {"LunarLander-v3": "lunar_lander_samples.npz", "BipedalWalker-v3": "bipedal_walker_samples.npz"}
-LANES = (1, 64, 1_024)
-SPEED_STEPS = {1: 4_000, 64: 1_000, 1_024: 200}
 
 HEAD = """\
 # Box2D worlds beside Gymnasium's
@@ -125,57 +120,6 @@ def holm(p_values: list[float], level: float = 0.05) -> int:
     return rejected
 
 
-def our_speed(name: str, lanes: int) -> dict[str, float]:
-    """Steps per second of `lanes` episodes side by side under random actions, resets included."""
-    env, steps = make(name), SPEED_STEPS[lanes]
-
-    def step(carry: Any, key: jax.Array) -> Any:
-        state, starts, num_ended = carry
-        act_key, step_key = jax.random.split(key)
-        actions = jax.vmap(env.action_space.sample)(jax.random.split(act_key, lanes))
-        state, timestep = jax.vmap(env.step)(jax.random.split(step_key, lanes), state, actions)
-        ends = timestep.terminated | timestep.truncated
-        taken = (num_ended + jnp.cumsum(ends) - 1) % len(starts.time)
-        state = jax.tree.map(lambda start, leaf: _where(ends, start[taken], leaf), starts, state)
-        return (state, starts, num_ended + ends.sum()), timestep.reward.sum()
-
-    def run(key: jax.Array, state: Any) -> Any:
-        reset_key, step_key = jax.random.split(key)
-        num_starts = max(1, lanes * steps // 40)  # more than there are ends
-        starts, _ = jax.vmap(env.reset)(jax.random.split(reset_key, num_starts))
-        (state, _, ends), rewards = jax.lax.scan(step, (state, starts, jnp.int32(0)), jax.random.split(step_key, steps))
-        return state, ends, rewards.sum()
-
-    state = jax.jit(jax.vmap(lambda key: env.reset(key)[0]))(jax.random.split(jax.random.key(0), lanes))
-    program = jax.jit(run).lower(jax.random.key(0), state).compile()
-    seconds = []
-    for repeat in range(6):  # the first warms up, and spreads the lanes over their episodes
-        began = time.perf_counter()
-        state, *_ = jax.block_until_ready(program(jax.random.key(repeat), state))
-        seconds.append(time.perf_counter() - began)
-    rates = lanes * steps / np.asarray(seconds[1:])
-    return {"rate": float(np.median(rates)), "low": rates.min(), "high": rates.max()}
-
-
-def gymnasiums_speed(name: str, steps: int = 30_000) -> dict[str, float]:
-    """The same of one Gymnasium environment."""
-    import gymnasium
-
-    env = gymnasium.make(name, disable_env_checker=True)
-    env.action_space.seed(0)
-    actions = [env.action_space.sample() for _ in range(steps)]
-    rates = []
-    for _ in range(3):
-        env.reset(seed=0)
-        began = time.perf_counter()
-        for action in actions:
-            _, _, terminated, truncated, _ = env.step(action)
-            if terminated or truncated:
-                env.reset()
-        rates.append(steps / (time.perf_counter() - began))
-    return {"rate": float(np.median(rates)), "low": min(rates), "high": max(rates)}
-
-
 def markdown(data: dict[str, Any]) -> str:
     """results/box2d.md."""
     p_values = [p for row in data["fidelity"].values() for p in row["p"].values()]
@@ -195,12 +139,6 @@ def markdown(data: dict[str, Any]) -> str:
             rows.append([policy, side, str(found["num"]), *cells, landed, *(tests if ours else ["", ""])])
     header = ["policy", "side", "episodes", "return: mean (s.e.), 10 / 50 / 90 %", "length: the same", "landed"]
     parts.append(report.table(header + ["return: D, p", "length: D, p"], rows))
-    rates = [
-        [who, f"{found['rate']:,.0f} [{found['low']:,.0f}, {found['high']:,.0f}]"]
-        for who, found in data["speed"].items()
-    ]
-    parts.append("\n## Speed\n\nRandom actions, resets included; median [least, greatest] of the repeats.\n")
-    parts.append(report.table(["who", "steps/s"], rates))
     return "\n".join([*map(str, parts), "", report.facts(data["circumstances"])])
 
 
@@ -208,21 +146,13 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--envs", nargs="*", choices=tuple(SAMPLES), default=list(SAMPLES))
-    parser.add_argument("--only", nargs="*", choices=("fidelity", "speed"), default=["fidelity", "speed"])
     parser.add_argument("--episodes", type=int, default=1_000)
-    parser.add_argument("--lanes", nargs="*", type=int, choices=LANES, default=list(LANES))
     arguments = parser.parse_args()
-    data = report.read("box2d") or {"fidelity": {}, "speed": {}, "circumstances": {}}
+    data = report.read("box2d") or {"fidelity": {}, "circumstances": {}}
     with disk_cache():
         for name in arguments.envs:
-            if "fidelity" in arguments.only:
-                data["circumstances"]["fidelity"] = report.circumstances()
-                data["fidelity"] |= fidelity(name, arguments.episodes)
-            if "speed" in arguments.only:
-                data["circumstances"]["speed"] = report.circumstances()
-                data["speed"][f"{name}: Gymnasium, one process"] = gymnasiums_speed(name)
-                for lanes in arguments.lanes:
-                    data["speed"][f"{name}: jaxrl, {lanes:,} at once"] = our_speed(name, lanes)
+            data["circumstances"][name] = report.circumstances()
+            data["fidelity"] |= fidelity(name, arguments.episodes)
     report.write("box2d", markdown(data), data)
     print(markdown(data))
 
