@@ -101,26 +101,6 @@ def test_ppo_trains_in_it_and_its_run_can_be_loaded(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"seeds": 2}, r"make\('envpool/CartPole-v1', .*\) is stepped outside of JAX.* seeds must be 1, or .*, got 2"),
-        ({"devices": 2}, "devices must be None or 1, got 2"),
-        ({"directory": "run"}, r"checkpoint_every must be None \(in a shell null\), got 60"),
-    ],
-)
-def test_what_cannot_be_copied_or_saved_is_refused(options: dict[str, Any], sentence: str, tmp_path: Any) -> None:
-    options |= {"directory": tmp_path / options["directory"]} if "directory" in options else {}
-    with pytest.raises(ValueError, match=sentence):
-        jaxrl.run(jaxrl.PPO("envpool/CartPole-v1"), progress=False, **options)
-
-
-def test_agents_under_vmap_are_refused() -> None:
-    keys = jax.random.split(jax.random.key(0), 3)
-    with pytest.raises(ValueError, match="envpool/CartPole-v1 cannot be copied, and 3 agents would share it under"):
-        jax.vmap(jaxrl.PPO("envpool/CartPole-v1").init)(keys)
-
-
-@pytest.mark.parametrize(
     ("name", "settings", "sentence"),
     [
         ("envpool/None-v0", {}, "envpool has no environment 'None-v0'"),
