@@ -167,7 +167,11 @@ def main() -> int:
         print("\n".join(chosen or every))
         return int(not chosen)
     for name in filter(is_here, chosen):
-        row = measure(name, not arguments.no_check)
+        try:
+            row = measure(name, not arguments.no_check)
+        except RuntimeError as error:  # one needs a download
+            print(f"{name} is left out: {error}")
+            continue
         rows = {**(report.read("environments") or {}), name: row}
         rows = {each: rows[each] for each in every if each in rows}
         report.write("environments", markdown(rows), rows)
