@@ -102,9 +102,10 @@ class BipedalWalker:
     energy_cost: Scalar = hyperparameter(default=0.00035, minimum=0.0)
     """Taken from the reward for each N m of torque at each step."""
 
+    # Gymnasium says pi for the first, the hull's angle, which a hull that rolls over passes.
     observation_space = Box(
-        low=[-np.pi, -5.0, -5.0, -5.0, *[-np.pi, -5.0, -np.pi, -5.0, 0.0] * 2, *[-1.0] * NUM_RAYS],
-        high=[np.pi, 5.0, 5.0, 5.0, *[np.pi, 5.0, np.pi, 5.0, 5.0] * 2, *[1.0] * NUM_RAYS],
+        low=[-2 * np.pi, -5.0, -5.0, -5.0, *[-np.pi, -5.0, -np.pi, -5.0, 0.0] * 2, *[-1.0] * NUM_RAYS],
+        high=[2 * np.pi, 5.0, 5.0, 5.0, *[np.pi, 5.0, np.pi, 5.0, 5.0] * 2, *[1.0] * NUM_RAYS],
     )
     action_space = Box(-1.0, 1.0, (4,))
     """Each motor's torque: hip and knee of the one leg, hip and knee of the other; the sign is the direction."""
