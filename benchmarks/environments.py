@@ -138,6 +138,7 @@ def _limit(env: Any) -> int | None:
 
 
 def is_here(name: str) -> bool:
+    """Whether the environment's package is installed."""
     suite, slash, _ = name.partition("/")
     return not slash or suite not in SUITES or is_installed(suite)
 
@@ -166,6 +167,7 @@ def main() -> int:
     if arguments.list or not chosen:
         print("\n".join(chosen or every))
         return int(not chosen)
+    rows = report.read("environments") or {}
     for name in filter(is_here, chosen):
         try:
             row = measure(name, not arguments.no_check)

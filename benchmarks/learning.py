@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import report
+from environments import is_here
 
 import jaxrl
 from jaxrl.analysis.plots import learning_curve
 from jaxrl.analysis.statistics import bootstrap_interval
 from jaxrl.cli.composition import compose_runs
 from jaxrl.cli.train import algorithm_of
-from jaxrl.envs import registry
 
 EVAL_EPISODES = 128
 
@@ -115,11 +115,10 @@ TASKS = (
     Task("awr", "CartPole-v1", 8, 100_000, 450, "as off-policy", settings=ON_POLICY),
     Task("awr", "Pendulum-v1", 8, 100_000, -200, "rl-baselines3-zoo, PPO: -172 at 100k"),
     Task("ppo", "LunarLander-v3", 8, 1_500_000, 200, "Gymnasium's threshold; rl-baselines3-zoo, PPO: 242 at 1M"),
-    Task("ppo", "LunarLanderContinuous-v3", 8, 1_500_000, 200, "Gymnasium's threshold; rl-baselines3-zoo: 270 at 1M"),
     Task("ppo", "brax/inverted_pendulum", 4, 1_000_000, 950, "1,000 is the most there is; Brax's own PPO: 2M steps"),
     Task("ppo", "envpool/CartPole-v1", 1, 150_000, 475, "Gymnasium's threshold", settings=BRIEFLY),
     Task("ppo", "gymnasium/CartPole-v1", 1, 150_000, 475, "Gymnasium's threshold", settings=BRIEFLY),
-    Task("ppo", "jumanji/Snake-v1", 4, 1_000_000, 8, "no published number for so few steps; at random 0.1"),
+    Task("ppo", "jumanji/Snake-v1", 4, 1_000_000, 8, "no published number for so few steps"),
     Task("ppo", "navix/Navix-Empty-8x8-v0", 4, 200_000, 0.95, "1.0 is the most there is"),
     Task("ppo", "pgx/tic_tac_toe", 4, 1_000_000, 0.8, "against random moves; 1.0 would be every game won"),
     Task("ppo", "playground/CartpoleBalance", 4, 200_000, 950, "1,000 is the most there is"),
@@ -231,11 +230,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def is_installed(task: Task) -> bool:
     """Whether the package of the environment's suite is there; says so where it is not."""
-    suite, slash, _ = task.env.partition("/")
-    is_there = not slash or registry.is_installed(suite)
-    if not is_there:
-        print(f'{task.name} is left out; it needs pip install "jaxrl[{suite}]".')
-    return is_there
+    found = is_here(task.env)
+    if not found:
+        print(f'{task.name} is left out; it needs pip install "jaxrl[{task.env.partition("/")[0]}]".')
+    return found
 
 
 def chosen(words: list[str]) -> list[Task]:

@@ -6,12 +6,12 @@ sides part slowly from the first step on: rounding grows with every touch.
 """
 
 import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import recorded
 from scipy import stats
 
 from jaxrl.envs import draw, make
@@ -19,30 +19,17 @@ from jaxrl.envs.box2d import bipedal_walker, geometry, heuristics, terrain
 from jaxrl.envs.box2d.ray_casts import cast_rays
 from jaxrl.envs.spaces import Box
 
-TRACES = Path(__file__).parent / "traces"
 ENV = make("BipedalWalker-v3")
 LONGEST = 100
 TOUCHES = [8, 13]
 """The entries of an observation that say whether each leg touches the ground."""
 
 
-@functools.cache
-def stored(kind):
-    """The episodes of one kind, each a dict of arrays over its steps."""
-    with np.load(TRACES / "bipedal_walker.npz") as file:
-        episodes = {}
-        for key in file.files:
-            name, index, field = key.split("/")
-            if name == kind:
-                episodes.setdefault(int(index), {})[field] = file[key]
-    return list(episodes.values())
-
-
 def padded(rows, length):
     return np.stack([np.pad(row, [(0, length - len(row)), *[(0, 0)] * (row.ndim - 1)], mode="edge") for row in rows])
 
 
-EPISODES = stored("random") + stored("walk")
+EPISODES = recorded.episodes("bipedal_walker.npz", "random") + recorded.episodes("bipedal_walker.npz", "walk")
 
 
 @functools.cache
@@ -128,7 +115,7 @@ def test_the_lidar_sees_what_gymnasiums_sees():
 
 
 def test_the_hills_are_gymnasiums_in_distribution():
-    (theirs,) = [trace["heights"] for trace in stored("terrain")]
+    (theirs,) = [trace["heights"] for trace in recorded.episodes("bipedal_walker.npz", "terrain")]
     keys = jax.random.split(jax.random.key(0), 1000)
     ours = np.asarray(jax.jit(jax.vmap(terrain.draw_heights, (0, None)))(keys, ENV.roughness))
     assert (ours[:, : terrain.START_PAD + 1] == np.float32(terrain.LEVEL)).all()
@@ -161,7 +148,7 @@ def test_gymnasiums_hills_follow_the_same_rule():
 
 def test_the_controller_is_gymnasiums():
     controller = jax.jit(lambda obs: jax.lax.scan(heuristics.bipedal_walker, heuristics.walker_plan(), obs)[1])
-    walks = stored("walk")
+    walks = recorded.episodes("bipedal_walker.npz", "walk")
     for episode in walks:
         np.testing.assert_allclose(controller(episode["obs"][:-1]), episode["action"], atol=1e-4)
     assert len(walks) >= 4
@@ -198,6 +185,9 @@ def test_wrong_settings_are_refused(settings, words):
 def test_it_has_gymnasiums_name_spaces_and_time_limit():
     assert ENV.name == "BipedalWalker-v3"
     assert ENV.action_space == Box(-1.0, 1.0, (4,))
-    assert ENV.observation_space.shape == (24,)
+    space, leg = ENV.observation_space, [np.pi, 5, np.pi, 5]
+    np.testing.assert_array_equal(space.high[1:], np.float32([5, 5, 5, *leg, 5, *leg, 5, *[1] * 10]))
+    np.testing.assert_array_equal(-space.low[1:], np.float32([5, 5, 5, *leg, 0, *leg, 0, *[1] * 10]))
+    assert space.high[0] == -space.low[0] == np.float32(2 * np.pi)  # theirs says pi, and a hull that rolls passes it
     assert ENV.max_steps == 1600
     assert make("BipedalWalker-v3", max_steps=5).max_steps == 5

@@ -5,12 +5,12 @@ of every body, and through touch-down to the step at which the episode ends.
 """
 
 import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import recorded
 from scipy import stats
 
 from jaxrl.envs import draw, make
@@ -18,20 +18,7 @@ from jaxrl.envs.box2d import heuristics, lunar_lander
 from jaxrl.envs.box2d.world import fly
 from jaxrl.envs.spaces import Box, Discrete
 
-TRACES = Path(__file__).parent / "traces"
 LANES, CHUNK = 64, 100
-
-
-@functools.cache
-def stored(kind):
-    """The episodes of one kind, each a dict of arrays over its steps."""
-    with np.load(TRACES / "lunar_lander.npz") as file:
-        episodes = {}
-        for key in file.files:
-            name, index, field = key.split("/")
-            if name == kind:
-                episodes.setdefault(int(index), {})[field] = file[key]
-    return list(episodes.values())
 
 
 def bodies(world):
@@ -73,7 +60,7 @@ def replayed(env, starts, actions, noise):
 
 
 def replay_stored(env, kind):
-    episodes = stored(kind)
+    episodes = recorded.episodes("lunar_lander.npz", kind)
     length = max(len(episode["reward"]) for episode in episodes)
 
     def column(field):
@@ -135,14 +122,14 @@ def test_random_play_has_gymnasiums_returns_and_lengths():
         length = np.where(has_ended, timesteps.terminated.argmax(1) + 1, steps)
         returns += [reward[:end].sum() for reward, end in zip(timesteps.reward, length, strict=True)]
         lengths += list(length)
-    with np.load(TRACES / "lunar_lander_samples.npz") as theirs:
+    with np.load(recorded.TRACES / "lunar_lander_samples.npz") as theirs:
         samples = (returns, theirs["random/return"]), (lengths, theirs["random/length"])
     p_values = [stats.ks_2samp(*pair).pvalue for pair in samples]
     assert min(p_values) > 0.01 / 2  # Holm's first step for two tests
 
 
 def test_the_heuristic_is_gymnasiums():
-    for episode in stored("landing")[:3]:
+    for episode in recorded.episodes("lunar_lander.npz", "landing")[:3]:
         chosen = jax.vmap(heuristics.lunar_lander)(jnp.asarray(episode["obs"][:-1]))
         assert (np.asarray(chosen) == episode["action"][1:]).mean() > 0.99  # rounding decides at a threshold
 
