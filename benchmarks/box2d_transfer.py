@@ -1,13 +1,15 @@
 """Policies trained here and played in Gymnasium, and trained in Gymnasium and played here.
 
-    python benchmarks/box2d_transfer.py [--only NAME ...] [--seeds N] [--steps N]
+    python benchmarks/box2d_transfer.py NAME [--run FOLDER] [--seeds N] [--steps N]
 
 Trains PPO with the shipped settings in either, lets each policy play EPISODES greedy episodes in both, and writes
-results/box2d_transfer.md and .json. Needs gymnasium[box2d].
+results/box2d_transfer.md and .json. With --run the policies trained here are those of a run that is there already, as
+`learning.py --keep` leaves one. Needs gymnasium[box2d].
 """
 
 import argparse
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,7 +20,7 @@ import jaxrl
 from jaxrl.cli.composition import compose_runs
 from jaxrl.cli.train import algorithm_of
 
-NAMES = ("LunarLander-v3",)
+NAMES = ("LunarLander-v3", "BipedalWalker-v3")
 EPISODES = 256
 
 HEAD = f"""\
@@ -29,17 +31,27 @@ of the mean returns, there minus where it was trained, in per cent and in standa
 """
 
 
-def measure(name: str, seeds: int, steps: int | None) -> dict[str, Any]:
+def trained_here(ppo: jaxrl.PPO, seeds: int, folder: Path | None) -> list[Any]:
+    """The policies of that run, or of one trained now."""
+    if folder is None:
+        run = jaxrl.run(ppo, seeds=seeds, eval_episodes=1)
+        return [run.policy(seed) for seed in range(seeds)]
+    return [jaxrl.load_policy(folder, seed) for seed in range(seeds)]
+
+
+def trained_elsewhere(ppo: jaxrl.PPO, name: str, seeds: int) -> list[Any]:
+    """Trained in Gymnasium's environment, one after another: it cannot be copied."""
+    elsewhere = dataclasses.replace(ppo, env=jaxrl.make(f"gymnasium/{name}"))
+    return [jaxrl.run(elsewhere, seeds=1, seed=seed, eval_episodes=1).policy(0) for seed in range(seeds)]
+
+
+def measure(name: str, seeds: int, steps: int | None, folder: Path | None) -> dict[str, Any]:
     """The returns of every policy in both."""
     circumstances = report.circumstances()
     words = [f"env={name}"] + ([f"algorithm.total_steps={steps}"] if steps else [])
     ppo = algorithm_of(compose_runs(words)[0])
-    here = jaxrl.run(ppo, seeds=seeds, eval_episodes=EPISODES)
-    policies = [("jaxrl", seed, here.policy(seed)) for seed in range(seeds)]
-    elsewhere = dataclasses.replace(ppo, env=jaxrl.make(f"gymnasium/{name}"))
-    for seed in range(seeds):  # one after another: a Gymnasium environment cannot be copied
-        run = jaxrl.run(elsewhere, seeds=1, seed=seed, eval_episodes=1)
-        policies.append(("Gymnasium", seed, run.policy(0)))
+    policies = [("jaxrl", *each) for each in enumerate(trained_here(ppo, seeds, folder))]
+    policies += [("Gymnasium", *each) for each in enumerate(trained_elsewhere(ppo, name, seeds))]
     rows = []
     for trained, seed, policy in policies:
         ours = jaxrl.evaluate(policy, ppo.env, jax.random.key(1_000 + seed), num_episodes=EPISODES).returns
@@ -70,14 +82,14 @@ def markdown(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--run", type=Path, metavar="FOLDER", help="of the policies that were trained here")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, help="instead of those of the shipped settings")
     arguments = parser.parse_args()
-    for name in arguments.only:
-        found = measure(name, arguments.seeds, arguments.steps)
-        results = {**(report.read("box2d_transfer") or {}), name: found}
-        report.write("box2d_transfer", markdown(results), results)
+    found = measure(arguments.name, arguments.seeds, arguments.steps, arguments.run)
+    results = {**(report.read("box2d_transfer") or {}), arguments.name: found}
+    report.write("box2d_transfer", markdown(results), results)
     print(markdown(results))
 
 

@@ -115,6 +115,7 @@ TASKS = (
     Task("awr", "CartPole-v1", 8, 100_000, 450, "as off-policy", settings=ON_POLICY),
     Task("awr", "Pendulum-v1", 8, 100_000, -200, "rl-baselines3-zoo, PPO: -172 at 100k"),
     Task("ppo", "LunarLander-v3", 8, 1_500_000, 200, "Gymnasium's threshold; rl-baselines3-zoo, PPO: 242 at 1M"),
+    Task("ppo", "BipedalWalker-v3", 2, 5_000_000, 280, "rl-baselines3-zoo, PPO: 288 at 5M"),
     Task("ppo", "brax/inverted_pendulum", 4, 1_000_000, 950, "1,000 is the most there is; Brax's own PPO: 2M steps"),
     Task("ppo", "envpool/CartPole-v1", 1, 150_000, 475, "Gymnasium's threshold", settings=BRIEFLY),
     Task("ppo", "gymnasium/CartPole-v1", 1, 150_000, 475, "Gymnasium's threshold", settings=BRIEFLY),
@@ -128,13 +129,14 @@ TASKS = (
 )
 
 
-def measure(task: Task) -> dict[str, Any]:
-    """Train and evaluate; plain data."""
+def measure(task: Task, keep: Path | None = None) -> dict[str, Any]:
+    """Train and evaluate; plain data. The run itself is kept in a folder of `keep`."""
     circumstances = report.circumstances()
     (choice,) = compose_runs(task.words)
     algorithm = algorithm_of(choice)
     settings = choice.settings
-    run = jaxrl.run(algorithm, seeds=task.seeds, seed=settings["seed"], eval_episodes=EVAL_EPISODES)
+    folder = None if keep is None else keep / task.name.replace("/", "-").replace(" ", "-")
+    run = jaxrl.run(algorithm, seeds=task.seeds, seed=settings["seed"], eval_episodes=EVAL_EPISODES, directory=folder)
     evaluation = run.evaluation
     assert evaluation is not None
     return {
@@ -248,6 +250,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="part of a task's name, as --list shows")
     parser.add_argument("--list", action="store_true", help="name the tasks and train nothing")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the runs there, each in a folder of its own")
     arguments = parser.parse_args()
     tasks = chosen(arguments.only)
     if arguments.list:
@@ -256,7 +259,7 @@ def main() -> int:
     tasks = list(filter(is_installed, tasks))
     results = report.read("learning") or {}
     for task in tasks:
-        result = measure(task)
+        result = measure(task, arguments.keep)
         results = {**(report.read("learning") or {}), task.name: result}  # read now: others may have written meanwhile
         results = {each.name: results[each.name] for each in TASKS if each.name in results}
         report.write("learning", markdown(results), results)

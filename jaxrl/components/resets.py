@@ -1,16 +1,18 @@
 """Where a new episode starts: fresh draws made in bulk, a few draws handed out in turn, or a lane's own first state.
 
 A reset sampled at every step for every lane is most of the cost of a cheap environment, and nearly all of them are
-thrown away. Here the starts of a whole rollout are drawn before its scan, as one batch.
+thrown away. Here they are drawn many at a time, when the first of them is needed.
 """
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxrl.envs.environment import reset_mode
 from jaxrl.envs.vector import VectorEnvironment
+from jaxrl.pytree import dataclass
 
 
 @jax.custom_batching.custom_vmap
@@ -24,59 +26,75 @@ def _any_lane_rule(axis_size: int, in_batched: list[bool], flags: jax.Array) -> 
     return any_lane(flags), False
 
 
-class Restarts(Protocol):
+class Restarts(NamedTuple):
     """A source of episode starts for the lanes of one rollout."""
 
-    def __call__(self, ended_before: jax.Array, done: jax.Array, states: Any) -> Any:
-        """Starts (env_state, obs) [N, ...], to be read where `done` [N].
+    pool: Any
+    """What the rollout carries for it from step to step."""
+    take: Callable[[Any, jax.Array, jax.Array, Any], tuple[Any, Any]]
+    """`take(pool, ended_before, done, states) -> (pool, starts)`: starts (env_state, obs) [N, ...], to be read where
+    `done` [N]. `ended_before` [] counts the rollout's earlier ends; `states` [N, ...] are those after the step."""
 
-        `ended_before` [] counts earlier ends; `states` [N, ...] are those after the step.
-        """
-        ...
+
+@dataclass
+class Pool:
+    """Fresh starts that were drawn together."""
+
+    first: jax.Array
+    """int32 []: which start of the rollout is the pool's first."""
+    starts: Any
+    """(env_state, obs), leaves [size, ...]."""
 
 
-def restarts(key: jax.Array, env: VectorEnvironment, num_steps: int, starts: Any) -> Restarts:
+def restarts(key: jax.Array, env: VectorEnvironment, num_steps: int, current: Any, cached: Any) -> Restarts:
     """The source that `env` asks for (its `reset_mode`), for a rollout of `num_steps`.
 
-    `starts` is `World.starts`, what the cached mode goes back to. A batch that starts its episodes anew itself says
-    where they begin.
+    `current` is (env_state, obs) of the N environments now; `cached` is `World.starts`, what the cached mode goes back
+    to. A batch that starts its episodes anew itself says where they begin.
     """
     if hasattr(env, "restart"):
-        return lambda ended_before, done, states: env.restart(states)
+        return Restarts((), lambda pool, ended_before, done, states: (pool, env.restart(states)))
     mode = reset_mode(env.env)
     if mode == "cached":
-        return lambda ended_before, done, states: starts
-    # The j-th episode to end takes the j-th draw. The pool's size changes the speed and never a bit of a fresh start.
-    size = num_steps * env.num_envs // 8 if num_steps > 1 else 0
+        return Restarts((), lambda pool, ended_before, done, states: (pool, cached))
     if mode == "optimistic":
-        return _optimistic(key, env, max(1, size))
-    return _fresh(key, env, size)
+        return _optimistic(key, env, max(1, num_steps * env.num_envs // 8))
+    return _fresh(key, env, max(env.num_envs, num_steps * env.num_envs // 16), current)
 
 
 def _draws(key: jax.Array, env: VectorEnvironment, indices: jax.Array) -> Any:
     return env.reset(jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, indices))
 
 
-def _take(pool: Any, indices: jax.Array) -> Any:
-    return jax.tree.map(lambda leaf: leaf[indices], pool)
+def _take(starts: Any, indices: jax.Array) -> Any:
+    return jax.tree.map(lambda leaf: leaf[indices], starts)
 
 
-def _fresh(key: jax.Array, env: VectorEnvironment, size: int) -> Restarts:
-    """Draw `size` starts now; past them, a branch that is rarely taken draws the very same one when it is needed."""
-    pool = _draws(key, env, jnp.arange(max(1, size)))
+def _fresh(key: jax.Array, env: VectorEnvironment, size: int, current: Any) -> Restarts:
+    """The j-th episode to end takes the j-th draw; `size` >= N are made together, when one of them is first needed.
 
-    def restart(ended_before: jax.Array, done: jax.Array, states: Any) -> Any:
-        index = ended_before + jnp.cumsum(done) - 1
-        return jax.lax.cond(
-            any_lane(done & (index >= size)),
-            lambda: _draws(key, env, index),
-            lambda: _take(pool, jnp.clip(index, 0, max(1, size) - 1)),
+    So `size` changes the speed and never a bit, and a program has the code of the environment's reset once.
+    """
+
+    def take(pool: Pool, ended_before: jax.Array, done: jax.Array, states: Any) -> tuple[Pool, Any]:
+        is_short = ended_before + done.sum(dtype=jnp.int32) > pool.first + size
+        pool = jax.lax.cond(
+            any_lane(is_short),
+            lambda: Pool(ended_before, _draws(key, env, ended_before + jnp.arange(size))),
+            lambda: pool,
         )
+        index = ended_before - pool.first + jnp.cumsum(done) - 1
+        return pool, _take(pool.starts, jnp.clip(index, 0, size - 1))
 
-    return restart
+    empty = Pool(
+        jnp.int32(-size), _take(current, jnp.arange(size) % env.num_envs)
+    )  # of the right form, never handed out
+    return Restarts(empty, take)
 
 
 def _optimistic(key: jax.Array, env: VectorEnvironment, size: int) -> Restarts:
     """Draw `size` starts per rollout and hand them out in turn: cheaper, but starts repeat once they run out."""
-    pool = _draws(key, env, jnp.arange(size))
-    return lambda ended_before, done, states: _take(pool, (ended_before + jnp.cumsum(done) - 1) % size)
+    starts = _draws(key, env, jnp.arange(size))
+    return Restarts(
+        (), lambda pool, ended_before, done, states: (pool, _take(starts, (ended_before + jnp.cumsum(done) - 1) % size))
+    )

@@ -103,10 +103,10 @@ def unroll(
     step_key, reset_key = jax.random.split(key)
     num_steps = jax.tree.leaves(noise)[0].shape[0]
     step_keys = jax.random.split(step_key, (num_steps, env.num_envs))
-    restart = restarts(reset_key, env, num_steps, world.starts)
+    source = restarts(reset_key, env, num_steps, (world.env_state, world.obs), world.starts)
 
     def step(carry: Any, inputs: Any) -> Any:
-        world, num_ended, episodes = carry
+        world, pool, num_ended, episodes = carry
         step_key, noise = inputs
         memory = where_done(world.first, actor.initial_memory, world.memory)
         action, next_memory, extras = actor.act(world.obs, memory, noise)
@@ -126,7 +126,8 @@ def unroll(
         episode_return = world.episode_return + timestep.reward
         episode_length = world.episode_length + 1
         ended = {"episode_return": mean(episode_return, done), "episode_length": mean(episode_length, done)}
-        new_state, new_obs = where_done(done, restart(num_ended, done, env_state), (env_state, timestep.obs))
+        pool, starts = source.take(pool, num_ended, done, env_state)
+        new_state, new_obs = where_done(done, starts, (env_state, timestep.obs))
         world = World(
             env_state=new_state,
             obs=new_obs,
@@ -136,11 +137,10 @@ def unroll(
             episode_length=jnp.where(done, 0, episode_length),
             starts=world.starts,
         )
-        return (world, num_ended + done.sum(dtype=jnp.int32), jax.tree.map(jnp.add, episodes, ended)), record(
-            transition
-        )
+        num_ended += done.sum(dtype=jnp.int32)
+        return (world, pool, num_ended, jax.tree.map(jnp.add, episodes, ended)), record(transition)
 
     no_episodes = {name: mean(jnp.zeros(0)) for name in ("episode_return", "episode_length")}
-    carry = (world, jnp.int32(0), no_episodes)
-    (world, _, episodes), recorded = jax.lax.scan(step, carry, (step_keys, noise))
+    carry = (world, source.pool, jnp.int32(0), no_episodes)
+    (world, _, _, episodes), recorded = jax.lax.scan(step, carry, (step_keys, noise))
     return world, recorded, episodes

@@ -44,8 +44,8 @@ def test_fresh_starts_are_all_different() -> None:
 def test_the_size_of_the_pool_changes_no_bit(monkeypatch: Any) -> None:
     _, (_, whole, _) = _play("fresh")
     fresh = resets._fresh
-    for size in (0, 1, 3):
-        monkeypatch.setattr(resets, "_fresh", lambda key, env, _, size=size: fresh(key, env, size))
+    for size in (NUM_ENVS, NUM_ENVS + 1, 100):
+        monkeypatch.setattr(resets, "_fresh", lambda key, env, _, now, size=size: fresh(key, env, size, now))
         _, (_, rollout, _) = _play("fresh")
         np.testing.assert_array_equal(rollout.obs, whole.obs)
 
