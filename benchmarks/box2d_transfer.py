@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, help="instead of those of the shipped settings")
     arguments = parser.parse_args()
+    jaxrl.use_all_cores()
     found = measure(arguments.name, arguments.seeds, arguments.steps, arguments.run)
     results = {**(report.read("box2d_transfer") or {}), arguments.name: found}
     report.write("box2d_transfer", markdown(results), results)

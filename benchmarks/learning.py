@@ -129,14 +129,20 @@ TASKS = (
 )
 
 
+def trained(task: Task, settings: dict[str, Any], algorithm: Any, keep: Path | None) -> jaxrl.Run:
+    """The task's run: a new one, or, where `keep` holds one that was interrupted, the rest of it."""
+    folder = None if keep is None else keep / task.name.replace("/", "-").replace(" ", "-")
+    if folder is not None and folder.is_dir():
+        return jaxrl.resume(folder)
+    return jaxrl.run(algorithm, seeds=task.seeds, seed=settings["seed"], eval_episodes=EVAL_EPISODES, directory=folder)
+
+
 def measure(task: Task, keep: Path | None = None) -> dict[str, Any]:
-    """Train and evaluate; plain data. The run itself is kept in a folder of `keep`."""
+    """Train and evaluate; plain data. The run itself stays in a folder of `keep`."""
     circumstances = report.circumstances()
     (choice,) = compose_runs(task.words)
-    algorithm = algorithm_of(choice)
     settings = choice.settings
-    folder = None if keep is None else keep / task.name.replace("/", "-").replace(" ", "-")
-    run = jaxrl.run(algorithm, seeds=task.seeds, seed=settings["seed"], eval_episodes=EVAL_EPISODES, directory=folder)
+    run = trained(task, settings, algorithm_of(choice), keep)
     evaluation = run.evaluation
     assert evaluation is not None
     return {
@@ -250,8 +256,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="part of a task's name, as --list shows")
     parser.add_argument("--list", action="store_true", help="name the tasks and train nothing")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the runs there, each in a folder of its own")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the runs there, and go on with interrupted ones")
     arguments = parser.parse_args()
+    jaxrl.use_all_cores()
     tasks = chosen(arguments.only)
     if arguments.list:
         print("\n".join(task.name for task in tasks))
