@@ -4,7 +4,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-SCRIPT ?= ppo_cartpole
+SCRIPT ?= ppo
 EXTRA ?=
 WORKERS ?= 2
 SUITES := brax craftax envpool jumanji mjx navix pgx playground xminigrid
@@ -22,7 +22,7 @@ help:
 	@echo "make lint      ruff and mypy alone"
 	@echo "make learning  the learning table of benchmarks/ (an hour on two cores)"
 	@echo "make suites    the environments of other packages, each extra in an environment of its own (ARGS=\"brax pgx\")"
-	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo_cartpole, vectorization, ...; see benchmarks/README.md"
+	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo, value_based, ...; see benchmarks/README.md"
 	@echo "make clean     remove .venv and every cache"
 
 train: $(VENV)/.installed

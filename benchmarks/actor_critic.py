@@ -10,7 +10,7 @@ Each peer runs in a process and a virtual environment of its own (peers/), which
 from typing import Any, NamedTuple
 
 import measure
-from measure import Benchmark, Loop, Row, scaled_start
+from workload import Benchmark, Loop, Row, scaled_start, trained
 
 from jaxrl import make
 from jaxrl.algorithms.actor_critic.sac import SAC
@@ -124,7 +124,7 @@ def agent_of(settings: Settings) -> SAC | TD3:
 
 
 def loops_of(settings: Settings) -> dict[str, Loop]:
-    return {"jaxrl": measure.trained(agent_of(settings))}
+    return {"jaxrl": trained(agent_of(settings))}
 
 
 BENCHMARK = Benchmark(

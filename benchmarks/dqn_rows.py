@@ -1,7 +1,7 @@
 """What value_based.py runs: the settings of two other libraries for CartPole, and how many seeds for how long."""
 
-from measure import Row, scaled_start
 from purejaxrl_dqn import Settings
+from workload import Row, scaled_start
 
 from jaxrl import make
 from jaxrl.algorithms.value_based.dqn import DQN

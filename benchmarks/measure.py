@@ -6,99 +6,18 @@ environment of their own.
 """
 
 import argparse
-import statistics
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import jax
 import peer
 import report
+from comparison import markdown
+from workload import Benchmark, Loop, Row
 
 import jaxrl
 
 QUICK_STEPS, QUICK_SEEDS = 1_500, 2
-
-HEAD = """\
-# {title}
-
-*env steps/s* is of all seeds together, from the median of the repeats, with the least and the greatest run time in
-brackets. *jaxrl is* says how many times as fast jaxrl is: {ratio}. *by processor time* is the same of the time of all
-threads, which other work on the machine changes less. *state* is what a run carries for each seed, the
-replay included; *temporaries* what the compiled program needs besides, for each seed. *return* is that of greedy
-episodes after the last run. Many seeds are trained for too few steps to learn the task: those rows are about speed.
-"""
-
-
-class Row(NamedTuple):
-    settings: str
-    """The name of the settings; the benchmark knows them."""
-    num_seeds: int
-    total_steps: int
-    """Of each seed; fewer where there are more seeds. Learning starts after the same part of the run."""
-    repeats: int
-
-
-class Settings(Protocol):
-    """What a loop and a peer are told; a NamedTuple, since the peers get it as JSON."""
-
-    @property
-    def algorithm(self) -> str: ...
-
-    @property
-    def env(self) -> str: ...
-
-    @property
-    def gradient_steps(self) -> int:
-        """Of a whole run."""
-        ...
-
-    def _asdict(self) -> dict[str, Any]: ...
-
-
-class Loop(NamedTuple):
-    """One side of the comparison in this process."""
-
-    train: Callable[[jax.Array], tuple[Any, Any]]
-    """key -> (what a run carries, what else it leaves)."""
-    policy: Callable[[Any], Any]
-    """What a run carries -> the trained policy."""
-
-
-class Benchmark(NamedTuple):
-    name: str
-    description: str
-    """For the command line."""
-    title: str
-    ratio: str
-    """How the table compares jaxrl with the others."""
-    rows: dict[str, Row]
-    settings_of: Callable[[Row], Settings]
-    loops_of: Callable[[Any], dict[str, Loop]]
-    """Settings -> the loops of this process, "jaxrl" among them."""
-    peers: tuple[str, ...]
-    """Whom to run beside jaxrl: other loops of this process, "Rejax", "SBX", "SB3"."""
-    library_settings: tuple[str, ...]
-    """Settings that SBX and Stable-Baselines3 can follow, at one seed: they know no seeds side by side."""
-    library_steps: int
-    """SBX and Stable-Baselines3 run this long at most: they are as fast later."""
-    max_steps: int
-    """Of an episode."""
-
-
-def trained(agent: Any) -> Loop:
-    """The loop "jaxrl" for an agent."""
-
-    def train(key: jax.Array) -> tuple[Any, Any]:
-        result = jaxrl.train(agent, key)
-        return result.state, result.metrics
-
-    return Loop(train, agent.policy)
-
-
-def scaled_start(learning_starts: int, base_steps: int, row: Row, least: int) -> int:
-    """When learning starts: after the same part of the row's run as of `base_steps`, or at `least`."""
-    return max(learning_starts * row.total_steps // base_steps, least)
 
 
 def measure(benchmark: Benchmark, row: Row, names: list[str]) -> dict[str, dict[str, Any]]:
@@ -114,6 +33,8 @@ def measure(benchmark: Benchmark, row: Row, names: list[str]) -> dict[str, dict[
         temporary_bytes = getattr(programs[name].memory_analysis(), "temp_size_in_bytes", None)
         found[name] = {"compiling": compiling, "temporary_bytes": temporary_bytes, "wall": [], "processor": []}
     for repeat in range(row.repeats + 1):  # the first turn warms up and is not counted
+        if "jaxrl.run" in names:
+            _run_on_all_devices(benchmark, row, repeat, found.setdefault("jaxrl.run", {"wall": []}))
         for name, program in programs.items():
             began, began_processor = time.perf_counter(), time.process_time()
             state, _ = jax.block_until_ready(program(_keys(row, repeat)))
@@ -126,8 +47,27 @@ def measure(benchmark: Benchmark, row: Row, names: list[str]) -> dict[str, dict[
     return found
 
 
+def _run_on_all_devices(benchmark: Benchmark, row: Row, repeat: int, found: dict[str, Any]) -> None:
+    """One turn of `jaxrl.run`, whose own clock leaves out what is not training."""
+    assert benchmark.agent_of is not None
+    run = jaxrl.run(
+        benchmark.agent_of(benchmark.settings_of(row)),
+        seeds=row.num_seeds,
+        seed=repeat,
+        num_reports=2,
+        eval_episodes=64 if repeat == row.repeats else 0,
+        progress=False,
+    )
+    if repeat == 0:
+        found["compiling"] = run.timing.compiling
+    else:
+        found["wall"].append(run.timing.training)
+    if repeat == row.repeats:
+        found |= {"return": float(run.returns.mean()), "state_bytes": run.space.state}
+
+
 def _return(benchmark: Benchmark, row: Row, loop: Loop, state: Any) -> float:
-    env = benchmark.settings_of(row).env
+    env = jaxrl.make(benchmark.settings_of(row).env, flatten=True)
 
     def play(state: Any, key: jax.Array) -> jax.Array:
         played = jaxrl.evaluate(loop.policy(state), env, key, num_episodes=64, max_steps=benchmark.max_steps)
@@ -155,54 +95,6 @@ def measure_peer(benchmark: Benchmark, row: Row, name: str) -> dict[str, Any] | 
     row = row._replace(total_steps=min(row.total_steps, benchmark.library_steps))
     settings = benchmark.settings_of(row)._asdict() | common | {"library": name.lower()}
     return peer.measured("sb3_run", "sb3", settings) | {"total_steps": row.total_steps}
-
-
-def markdown(benchmark: Benchmark, data: dict[str, Any]) -> str:
-    """The tables of results/<name>.md."""
-    lines, missing, versions = [], [], set()
-    for name, each in data["rows"].items():
-        row = Row(**each["row"])
-        for who, measured in each["measured"].items():
-            if "missing" in measured:
-                missing.append(f"- {who} is missing from {name}: {measured['missing']}.")
-                continue
-            versions.add(measured.get("versions"))
-            lines.append([name, who, *_cells(benchmark, row, measured, each["measured"]["jaxrl"])])
-    header = ["row", "loop", "seeds", "steps per seed", "env steps/s", "gradient steps/s", "jaxrl is"]
-    header += ["by processor time", "compile s", "state", "temporaries", "return"]
-    facts = report.facts({name: each["circumstances"] for name, each in data["rows"].items()})
-    peers = f"- Peers: {', '.join(sorted(versions - {None}))}.\n" if versions - {None} else ""
-    head = HEAD.format(title=benchmark.title, ratio=benchmark.ratio)
-    return "\n".join([head, report.table(header, lines), "", *missing, facts + peers])
-
-
-def _cells(benchmark: Benchmark, row: Row, measured: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    own = row._replace(total_steps=measured.get("total_steps", row.total_steps))
-    steps, gradient_steps = own.total_steps, benchmark.settings_of(own).gradient_steps
-    rates = [row.num_seeds * count / statistics.median(measured["wall"]) for count in (steps, gradient_steps)]
-    spread = f" [{min(measured['wall']):.2f}, {max(measured['wall']):.2f} s]"
-    return [
-        str(row.num_seeds),
-        f"{steps:,}",
-        f"{rates[0]:,.0f}{spread}",
-        f"{rates[1]:,.0f}",
-        *(_ratio(row, measured, ours, clock) if ours is not measured else "" for clock in ("wall", "processor")),
-        f"{measured['compiling']:.1f}",
-        *(_size(measured.get(key), row.num_seeds) for key in ("state_bytes", "temporary_bytes")),
-        f"{measured['return']:.0f}",
-    ]
-
-
-def _ratio(row: Row, measured: dict[str, Any], ours: dict[str, Any], clock: str) -> str:
-    if "versions" not in measured:  # it ran in turn with ours
-        ratios = [base / own for base, own in zip(measured[clock], ours[clock], strict=True)]
-        return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
-    per_step = statistics.median(measured[clock]) / measured.get("total_steps", row.total_steps)
-    return f"{per_step / (statistics.median(ours[clock]) / row.total_steps):.2f}"
-
-
-def _size(number: float | None, num_seeds: int) -> str:
-    return "" if number is None else f"{number / num_seeds / 1024:,.0f} KiB"
 
 
 def run(benchmark: Benchmark) -> None:

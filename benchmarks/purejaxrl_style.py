@@ -13,19 +13,18 @@ wait for each other). The second costs nothing that shows: it happens once.
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import gymnax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax.linen.initializers import constant, orthogonal
 from flax.training.train_state import TrainState
-from gymnax.wrappers import LogWrapper
 
 
 class Settings(NamedTuple):
     """PureJaxRL's names would be LR, NUM_ENVS, NUM_STEPS, ...; its values for CartPole are the defaults."""
 
+    algorithm: str = "PPO"
     env: str = "CartPole-v1"
     num_envs: int = 4
     num_steps: int = 128
@@ -39,16 +38,22 @@ class Settings(NamedTuple):
     entropy_coefficient: float = 0.01
     value_coefficient: float = 0.5
     max_grad_norm: float = 0.5
+    activation: str = "tanh"
 
     @property
     def num_updates(self) -> int:
         return self.total_steps // (self.num_envs * self.num_steps)
 
+    @property
+    def gradient_steps(self) -> int:
+        return self.num_updates * self.num_epochs * self.num_minibatches
+
 
 class ActorCritic(nn.Module):
-    """Two towers of two 64-unit tanh layers."""
+    """Two towers of two layers of 64."""
 
     num_actions: int
+    activation: str
 
     @nn.compact
     def __call__(self, obs: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -56,10 +61,23 @@ class ActorCritic(nn.Module):
             hidden = obs
             for _ in range(2):
                 dense = nn.Dense(64, kernel_init=orthogonal(np.sqrt(2)), bias_init=constant(0.0))
-                hidden = nn.tanh(dense(hidden))
+                hidden = getattr(nn, self.activation)(dense(hidden))
             return nn.Dense(num_outputs, kernel_init=orthogonal(gain), bias_init=constant(0.0))(hidden)
 
         return tower(self.num_actions, 0.01), tower(1, 1.0).squeeze(-1)
+
+
+def _world(settings: Settings) -> tuple[Any, Any]:
+    import gymnax  # only now: it asks JAX for a device, and how many there are must be settled before
+    from gymnax.wrappers import FlattenObservationWrapper, LogWrapper
+
+    env, params = gymnax.make(settings.env)
+    return LogWrapper(FlattenObservationWrapper(env)), params
+
+
+def network_of(settings: Settings) -> ActorCritic:
+    env, params = _world(settings)
+    return ActorCritic(env.action_space(params).n, settings.activation)
 
 
 class Transition(NamedTuple):
@@ -86,9 +104,8 @@ LOGGED = ("returned_episode_returns", "returned_episode_lengths", "returned_epis
 
 def train(key: jax.Array, settings: Settings) -> tuple[Any, dict[str, jax.Array]]:
     """The parameters after training, and the log of every step, leaves [updates, T, N]; `settings` are static."""
-    env, params = gymnax.make(settings.env)
-    env = LogWrapper(env)
-    network = ActorCritic(env.action_space(params).n)
+    env, params = _world(settings)
+    network = network_of(settings)
     network_key, reset_key, run_key = jax.random.split(key, 3)
     example = jnp.zeros(env.observation_space(params).shape)
     init = jax.custom_batching.sequential_vmap(network.init)
@@ -195,8 +212,15 @@ def _log_prob(logits: jax.Array, action: jax.Array) -> jax.Array:
     return jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], axis=-1)[..., 0]
 
 
-def final_return(log: dict[str, jax.Array], share: float = 0.05) -> jax.Array:
-    """The mean return of the episodes that ended in the last `share` of the updates."""
-    last = max(1, round(log["returned_episode"].shape[0] * share))
-    ended = log["returned_episode"][-last:]
-    return jnp.where(ended, log["returned_episode_returns"][-last:], 0.0).sum() / ended.sum()
+class Greedy(NamedTuple):
+    """The trained agent as a policy for `jaxrl.evaluate`."""
+
+    params: Any
+    settings: Settings
+
+    def act(self, key: jax.Array, obs: jax.Array, memory: Any) -> tuple[jax.Array, Any]:
+        logits, _ = network_of(self.settings).apply(self.params, obs)
+        return logits.argmax(axis=-1).astype(jnp.int32), memory
+
+    def initial_memory(self, shape: tuple[int, ...]) -> tuple[()]:
+        return ()

@@ -13,8 +13,8 @@ import functools
 import measure
 import purejaxrl_dqn as plain
 from dqn_rows import ROWS, agent_of, settings_of
-from measure import Benchmark, Loop
 from purejaxrl_dqn import Settings
+from workload import Benchmark, Loop, trained
 
 
 def loops_of(settings: Settings) -> dict[str, Loop]:
@@ -23,7 +23,7 @@ def loops_of(settings: Settings) -> dict[str, Loop]:
         functools.partial(plain.train, settings=settings),
         lambda runner: plain.Greedy(runner.agent.params, settings),
     )
-    return {"plain loop": plain_loop, "jaxrl": measure.trained(agent_of(settings))}
+    return {"plain loop": plain_loop, "jaxrl": trained(agent_of(settings))}
 
 
 BENCHMARK = Benchmark(

@@ -43,11 +43,11 @@ vmapped program on one device, which may use all cores for a single operation.
 
 def jaxrl_run(seeds: int, steps: int, devices: int | None) -> tuple[Callable[[int], float], Callable[[], float]]:
     """(repeat -> seconds of training, seconds of compiling the first time) of `jaxrl.run`."""
-    from ppo_cartpole import agent
+    from ppo import agent_of
 
     import jaxrl
 
-    ppo = agent(Settings(total_steps=steps))
+    ppo = agent_of(Settings(total_steps=steps))
     compiling: list[float] = []
 
     def train(repeat: int) -> float:
@@ -64,12 +64,12 @@ def one_program(name: str, seeds: int, steps: int) -> tuple[Callable[[int], floa
     """The same for one vmapped program."""
     import jax
     import purejaxrl_style
-    from ppo_cartpole import agent
+    from ppo import agent_of
 
     import jaxrl
 
     settings = Settings(total_steps=steps)
-    ppo = agent(settings)
+    ppo = agent_of(settings)
 
     def ours(key: jax.Array) -> Any:
         result = jaxrl.train(ppo, key)
@@ -137,7 +137,7 @@ def in_a_process(*words: str) -> dict[str, Any]:
 def measured(side: str, seeds: int, steps: int, repeats: int) -> dict[str, Any]:
     """One side of one row."""
     if side == "Rejax":
-        settings = Settings(total_steps=steps)._asdict() | {"algorithm": "PPO", "num_seeds": seeds, "repeats": repeats}
+        settings = Settings(total_steps=steps)._asdict() | {"num_seeds": seeds, "repeats": repeats}
         return peer.measured("rejax_run", "rejax", settings)
     return in_a_process(side, str(seeds), str(steps), str(repeats))
 

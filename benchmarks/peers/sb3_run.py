@@ -1,5 +1,4 @@
-"""DQN, SAC or TD3 of Stable-Baselines3 or of SBX (its sibling in JAX) with the settings given as JSON; prints times as
-JSON.
+"""PPO, DQN, SAC or TD3 of Stable-Baselines3 or SBX (its sibling in JAX) with settings given as JSON; prints JSON.
 
 A first short run compiles and warms up; what it adds to the time of an equal run is reported as compiling.
 """
@@ -18,7 +17,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 LIBRARIES = {"sb3": ("stable_baselines3", "stable-baselines3"), "sbx": ("sbx", "sbx-rl")}
-ACTIVATIONS = {"sb3": ("torch.nn", {"relu": "ReLU", "swish": "SiLU"}), "sbx": ("flax.linen", {})}
+ACTIVATIONS = {"sb3": ("torch.nn", {"relu": "ReLU", "swish": "SiLU", "tanh": "Tanh"}), "sbx": ("flax.linen", {})}
 
 
 def environment(settings: dict, seed: int, num_envs: int, learned: VecNormalize | None = None) -> VecEnv:
@@ -33,7 +32,31 @@ def environment(settings: dict, seed: int, num_envs: int, learned: VecNormalize 
 
 
 def own_settings(settings: dict, env: VecEnv) -> dict:
-    """What one algorithm has and the others have not."""
+    """What PPO is told, or what all others are and what each of them has and the others have not."""
+    if settings["algorithm"] == "PPO":
+        return {
+            "n_steps": settings["num_steps"],
+            "batch_size": settings["num_envs"] * settings["num_steps"] // settings["num_minibatches"],
+            "n_epochs": settings["num_epochs"],
+            "gae_lambda": settings["gae_lambda"],
+            "clip_range": settings["clip_range"],
+            "clip_range_vf": settings["clip_range"],
+            "ent_coef": settings["entropy_coefficient"],
+            "vf_coef": settings["value_coefficient"],
+            "max_grad_norm": settings["max_grad_norm"],
+        }
+    return {
+        "buffer_size": settings["buffer_size"],
+        "learning_starts": settings["learning_starts"],
+        "batch_size": settings["batch_size"],
+        "tau": settings["target_rate"],
+        "train_freq": 1,
+        "gradient_steps": settings["num_updates"],
+        **_of_one(settings, env),
+    }
+
+
+def _of_one(settings: dict, env: VecEnv) -> dict:
     if settings["algorithm"] == "DQN":
         return {
             "target_update_interval": settings["target_period"],
@@ -60,15 +83,9 @@ def train(library: str, settings: dict, seed: int, total_steps: int) -> tuple[Ba
     agent = algorithm(
         "MlpPolicy",
         env,
-        learning_rate=settings["learning_rate"],
-        buffer_size=settings["buffer_size"],
-        learning_starts=settings["learning_starts"],
-        batch_size=settings["batch_size"],
-        tau=settings["target_rate"],
         gamma=settings["discount"],
-        train_freq=1,
-        gradient_steps=settings["num_updates"],
-        policy_kwargs={"net_arch": settings["hidden_sizes"], "activation_fn": activation},
+        learning_rate=settings["learning_rate"],
+        policy_kwargs={"net_arch": settings.get("hidden_sizes", [64, 64]), "activation_fn": activation},
         seed=seed,
         device="cpu",
         **own_settings(settings, env),
@@ -83,7 +100,7 @@ def main() -> None:
     library = settings["library"]
     if library == "sb3":  # networks this small gain nothing from more, and lose much where other work shares the cores
         import_module("torch").set_num_threads(1)
-    warm_up = settings["learning_starts"] + 100 * settings["num_envs"]
+    warm_up = settings.get("learning_starts", settings.get("num_steps")) + 100 * settings["num_envs"]
     first, second = (train(library, settings, seed, warm_up)[1] for seed in (0, 1))
     wall, processor = [], []
     for repeat in range(1, settings["repeats"] + 1):
