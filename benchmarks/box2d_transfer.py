@@ -1,6 +1,6 @@
 """Policies trained here and played in Gymnasium, and trained in Gymnasium and played here.
 
-    python benchmarks/box2d_transfer.py NAME [--run FOLDER] [--seeds N] [--steps N]
+    python benchmarks/box2d_transfer.py NAME [--run FOLDER] [--seeds N] [--seeds-elsewhere N] [--steps N]
 
 Trains PPO with the shipped settings in either, lets each policy play EPISODES greedy episodes in both, and writes
 results/box2d_transfer.md and .json. With --run the policies trained here are those of a run that is there already, as
@@ -34,7 +34,7 @@ of the mean returns, there minus where it was trained, in per cent and in standa
 def trained_here(ppo: jaxrl.PPO, seeds: int, folder: Path | None) -> list[Any]:
     """The policies of that run, or of one trained now."""
     if folder is None:
-        run = jaxrl.run(ppo, seeds=seeds, eval_episodes=1)
+        run = jaxrl.run(ppo, seeds=seeds, eval_episodes=0)
         return [run.policy(seed) for seed in range(seeds)]
     return [jaxrl.load_policy(folder, seed) for seed in range(seeds)]
 
@@ -42,19 +42,25 @@ def trained_here(ppo: jaxrl.PPO, seeds: int, folder: Path | None) -> list[Any]:
 def trained_elsewhere(ppo: jaxrl.PPO, name: str, seeds: int) -> list[Any]:
     """Trained in Gymnasium's environment, one after another: it cannot be copied."""
     elsewhere = dataclasses.replace(ppo, env=jaxrl.make(f"gymnasium/{name}"))
-    return [jaxrl.run(elsewhere, seeds=1, seed=seed, eval_episodes=1).policy(0) for seed in range(seeds)]
+    return [jaxrl.run(elsewhere, seeds=1, seed=seed, eval_episodes=0).policy(0) for seed in range(seeds)]
 
 
-def measure(name: str, seeds: int, steps: int | None, folder: Path | None) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """The returns of every policy in both."""
-    circumstances = report.circumstances()
-    words = [f"env={name}"] + ([f"algorithm.total_steps={steps}"] if steps else [])
+    circumstances, name = report.circumstances(), arguments.name
+    words = [f"env={name}"] + ([f"algorithm.total_steps={arguments.steps}"] if arguments.steps else [])
     ppo = algorithm_of(compose_runs(words)[0])
-    policies = [("jaxrl", *each) for each in enumerate(trained_here(ppo, seeds, folder))]
-    policies += [("Gymnasium", *each) for each in enumerate(trained_elsewhere(ppo, name, seeds))]
+    here = trained_here(ppo, arguments.seeds, arguments.run)
+    elsewhere = trained_elsewhere(ppo, name, arguments.seeds_elsewhere)
+    policies = [("jaxrl", *each) for each in enumerate(here)] + [("Gymnasium", *each) for each in enumerate(elsewhere)]
+
+    @jax.jit
+    def play(policy: Any, key: jax.Array) -> jax.Array:
+        return jaxrl.evaluate(policy, ppo.env, key, num_episodes=EPISODES).returns
+
     rows = []
     for trained, seed, policy in policies:
-        ours = jaxrl.evaluate(policy, ppo.env, jax.random.key(1_000 + seed), num_episodes=EPISODES).returns
+        ours = play(policy, jax.random.key(1_000 + seed))
         theirs = jaxrl.play(policy, name, num_episodes=EPISODES, seed=1_000 * (seed + 1)).returns
         rows.append(
             {"trained": trained, "seed": seed, "jaxrl": np.asarray(ours).tolist(), "Gymnasium": theirs.tolist()}
@@ -84,11 +90,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--run", type=Path, metavar="FOLDER", help="of the policies that were trained here")
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=2, help="trained here")
+    parser.add_argument("--seeds-elsewhere", type=int, default=2, help="trained in Gymnasium")
     parser.add_argument("--steps", type=int, help="instead of those of the shipped settings")
     arguments = parser.parse_args()
     jaxrl.use_all_cores()
-    found = measure(arguments.name, arguments.seeds, arguments.steps, arguments.run)
+    found = measure(arguments)
     results = {**(report.read("box2d_transfer") or {}), arguments.name: found}
     report.write("box2d_transfer", markdown(results), results)
     print(markdown(results))
