@@ -78,7 +78,8 @@ BENCHMARK = Benchmark(
     description=__doc__,
     title="PPO: jaxrl, a plain loop of the same work, Rejax, SBX and Stable-Baselines3",
     ratio="beside the plain loop, which runs in turn with it, the median\n"
-    "of the ratios within a turn; beside the others the ratio of medians",
+    "of the ratios within a turn; beside the others the ratio of medians. *jaxrl.run is* says the same of\n"
+    "`jaxrl.run`, which uses all devices, a CPU device for each core",
     rows=ROWS,
     settings_of=settings_of,
     loops_of=loops_of,

@@ -55,7 +55,7 @@ class Benchmark(NamedTuple):
     loops_of: Callable[[Any], dict[str, Loop]]
     """Settings -> the loops of this process, "jaxrl" among them."""
     peers: tuple[str, ...]
-    """Whom to run beside jaxrl: other loops of this process, "Rejax", "SBX", "SB3"."""
+    """Whom to run beside jaxrl: other loops of this process, "jaxrl.run", "Rejax", "SBX", "SB3"."""
     library_settings: tuple[str, ...]
     """Settings that SBX and Stable-Baselines3 can follow, at one seed: they know no seeds side by side."""
     library_steps: int
