@@ -86,10 +86,9 @@ def _fresh(key: jax.Array, env: VectorEnvironment, size: int, current: Any) -> R
         index = ended_before - pool.first + jnp.cumsum(done) - 1
         return pool, _take(pool.starts, jnp.clip(index, 0, size - 1))
 
-    empty = Pool(
-        jnp.int32(-size), _take(current, jnp.arange(size) % env.num_envs)
-    )  # of the right form, never handed out
-    return Restarts(empty, take)
+    # Of the right form, and never handed out.
+    no_starts = current if size == env.num_envs else _take(current, jnp.arange(size) % env.num_envs)
+    return Restarts(Pool(jnp.int32(-size), no_starts), take)
 
 
 def _optimistic(key: jax.Array, env: VectorEnvironment, size: int) -> Restarts:
