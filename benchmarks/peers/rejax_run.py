@@ -21,10 +21,10 @@ from rejax.networks import DiscreteQNetwork, DuelingQNetwork, EpsilonGreedyPolic
 
 
 def ppo(settings: dict) -> PPO:
-    """Its networks are of two layers of 64 with tanh, and its gradients are clipped entry by entry."""
+    """Its networks are of two layers of 64, and its gradients are clipped entry by entry."""
     return PPO.create(
         env=settings["env"],
-        agent_kwargs={"activation": "tanh"},
+        agent_kwargs={"activation": settings["activation"]},
         num_envs=settings["num_envs"],
         num_steps=settings["num_steps"],
         num_epochs=settings["num_epochs"],
