@@ -1,10 +1,14 @@
 """The tables that compare whole trainings."""
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 import report
 from workload import Benchmark, Row
+
+OURS = {"jaxrl": "tab:blue", "jaxrl.run": "tab:cyan"}
+"""Sides that are jaxrl, and the colour of their bars."""
 
 HEAD = """\
 # {title}
@@ -62,11 +66,47 @@ def _if_run(benchmark: Benchmark, cell: str) -> list[str]:
 def _ratio(row: Row, measured: dict[str, Any], ours: dict[str, Any], clock: str) -> str:
     if ours is measured or clock not in measured or clock not in ours:
         return ""
-    if "versions" not in measured:  # it ran in turn with ours
-        ratios = [base / own for base, own in zip(measured[clock], ours[clock], strict=True)]
-        return f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
+    found = ratios(row, measured, ours, clock)
+    median = f"{statistics.median(found):.2f}"
+    return median if len(found) == 1 else f"{median} [{min(found):.2f}, {max(found):.2f}]"
+
+
+def ratios(row: Row, measured: dict[str, Any], ours: dict[str, Any], clock: str = "wall") -> list[float]:
+    """How many times as fast ours is: within each turn where both ran in turn, else one of the medians per step."""
+    if "versions" not in measured:
+        return [base / own for base, own in zip(measured[clock], ours[clock], strict=True)]
     per_step = statistics.median(measured[clock]) / measured.get("total_steps", row.total_steps)
-    return f"{per_step / (statistics.median(ours[clock]) / row.total_steps):.2f}"
+    return [per_step / (statistics.median(ours[clock]) / row.total_steps)]
+
+
+def draw(benchmark: Benchmark, data: dict[str, Any], path: Path) -> None:
+    """A bar for each row and peer: how many times as fast jaxrl is, on one device and, where it was run, on all."""
+    from matplotlib.figure import Figure
+
+    bars = []
+    for name, each in data["rows"].items():
+        row, sides = Row(**each["row"]), each["measured"]
+        for ours in (side for side in OURS if side in sides):
+            for who, measured in sides.items():
+                if who not in OURS and "missing" not in measured:
+                    bars.append(
+                        (f"{name}: {ours} / {who}", statistics.median(ratios(row, measured, sides[ours])), ours)
+                    )
+    figure = Figure(figsize=(8, 1 + 0.24 * len(bars)), layout="constrained")
+    axes = figure.add_subplot()
+    names, values, colors = [bar[0] for bar in bars], [bar[1] for bar in bars], [OURS[bar[2]] for bar in bars]
+    drawn = axes.barh(range(len(bars)), values, color=colors)
+    axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=8)
+    axes.set_yticks(range(len(bars)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel("times as fast")
+    axes.set_title(
+        f"{benchmark.title}\n{max(each['circumstances']['date'] for each in data['rows'].values())}", fontsize=9
+    )
+    figure.savefig(path, dpi=120)
 
 
 def _size(number: float | None, num_seeds: int) -> str:

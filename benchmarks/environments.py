@@ -15,9 +15,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import random_play
 import report
 
-from jaxrl.components.rollouts import Actor, begin, unroll
+from jaxrl.components.rollouts import begin
 from jaxrl.envs import check_env, make
 from jaxrl.envs.drawing.drawer import drawer_of
 from jaxrl.envs.environment import reset_mode
@@ -66,14 +67,8 @@ def measure(name: str, is_checked: bool) -> dict[str, Any]:
     env = make(name)
     batch = vectorize(env, NUM_ENVS)
 
-    def actions(obs: Any, memory: Any, key: jax.Array) -> Any:
-        return jax.vmap(env.action_space.sample)(jax.random.split(key, NUM_ENVS)), memory, ()
-
     def play(key: jax.Array, world: Any) -> Any:
-        act_key, play_key = jax.random.split(key)
-        noise = jax.random.split(act_key, NUM_STEPS)
-        world, rewards, _ = unroll(play_key, batch, world, Actor(actions), noise, lambda step: step.reward.sum())
-        return world, rewards.sum()
+        return random_play.play(key, world, batch, NUM_STEPS)
 
     circumstances = report.circumstances()
     world = jax.jit(lambda key: begin(key, batch))(jax.random.key(0))

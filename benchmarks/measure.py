@@ -1,8 +1,8 @@
 """What the benchmarks of whole trainings share: turns in one process, peers in theirs, tables, and the command line.
 
-A benchmark is a `Benchmark`; `run` measures its rows and writes results/<name>.md and .json. The loops of this process
-train turn by turn, compiled beforehand; Rejax, SBX and Stable-Baselines3 (peers/) each in a process and a virtual
-environment of their own.
+A benchmark is a `Benchmark`; `run` measures its rows and writes results/<name>.md, .json and .png. The loops of this
+process train turn by turn, compiled beforehand; Rejax, SBX and Stable-Baselines3 (peers/) each in a process and a
+virtual environment of their own.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import peer
 import report
-from comparison import markdown
+from comparison import draw, markdown
 from workload import Benchmark, Loop, Row
 
 import jaxrl
@@ -48,12 +48,13 @@ def measure(benchmark: Benchmark, row: Row, names: list[str]) -> dict[str, dict[
 
 
 def _run_on_all_devices(benchmark: Benchmark, row: Row, repeat: int, found: dict[str, Any]) -> None:
-    """One turn of `jaxrl.run`, whose own clock leaves out what is not training."""
+    """One turn of `jaxrl.run` with every device, whose own clock leaves out what is not training."""
     assert benchmark.agent_of is not None
     run = jaxrl.run(
         benchmark.agent_of(benchmark.settings_of(row)),
         seeds=row.num_seeds,
         seed=repeat,
+        devices=jax.device_count(),
         num_reports=2,
         eval_episodes=64 if repeat == row.repeats else 0,
         progress=False,
@@ -121,8 +122,15 @@ def run(benchmark: Benchmark) -> None:
             if peer_name not in measured and (found := measure_peer(benchmark, row, peer_name)) is not None:
                 measured[peer_name] = found
         data["rows"][name]["measured"] = measured
+        data["rows"] = {each: data["rows"][each] for each in rows if each in data["rows"]}
         if not arguments.quick:
-            report.write(benchmark.name, markdown(benchmark, data), data)
+            write(benchmark, data)
     if not (arguments.quick or arguments.only):  # nothing is measured: the tables are written anew
-        report.write(benchmark.name, markdown(benchmark, data), data)
+        write(benchmark, data)
     print(markdown(benchmark, data))
+
+
+def write(benchmark: Benchmark, data: dict[str, Any]) -> None:
+    """results/<name>.md, .json and .png."""
+    report.write(benchmark.name, markdown(benchmark, data), data)
+    draw(benchmark, data, report.RESULTS / f"{benchmark.name}.png")

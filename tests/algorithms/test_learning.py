@@ -1,6 +1,6 @@
 """The shipped settings learn what the literature says: greedy evaluation of several seeds against published returns.
 
-One or two tasks for each way of learning; all tasks, with the sources of the thresholds, are in benchmarks/learning.py.
+One or two tasks for each way of learning; all tasks, with the sources of the thresholds, are in benchmarks/tasks.py.
 """
 
 import jax
