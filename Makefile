@@ -4,9 +4,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-SCRIPT ?= ppo
+SCRIPT ?= $(BENCHMARKS)
 EXTRA ?=
 WORKERS ?= 2
+BENCHMARKS := limits ppo value_based actor_critic vectorization replay
 SUITES := brax craftax envpool jumanji mjx navix pgx playground xminigrid
 
 # The first interpreter that is new enough; PYTHON=/path/to/python overrides the search.
@@ -22,7 +23,7 @@ help:
 	@echo "make lint      ruff and mypy alone"
 	@echo "make learning  the learning table of benchmarks/ (an hour on two cores)"
 	@echo "make suites    the environments of other packages, each extra in an environment of its own (ARGS=\"brax pgx\")"
-	@echo "make bench     a speed table of benchmarks/: SCRIPT=ppo, value_based, ...; see benchmarks/README.md"
+	@echo "make bench     the speed tables of benchmarks/ (hours on two cores), or one: SCRIPT=ppo; see benchmarks/README.md"
 	@echo "make clean     remove .venv and every cache"
 
 train: $(VENV)/.installed
@@ -48,7 +49,7 @@ suites: | $(BIN)/python
 	done
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/$(SCRIPT).py $(ARGS)
+	@for script in $(SCRIPT); do $(BIN)/python benchmarks/$$script.py $(ARGS) || exit 1; done
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist

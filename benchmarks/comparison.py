@@ -82,6 +82,7 @@ def ratios(row: Row, measured: dict[str, Any], ours: dict[str, Any], clock: str 
 def draw(benchmark: Benchmark, data: dict[str, Any], path: Path) -> None:
     """A bar for each row and peer: how many times as fast jaxrl is, on one device and, where it was run, on all."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
     bars = []
     for name, each in data["rows"].items():
@@ -100,6 +101,10 @@ def draw(benchmark: Benchmark, data: dict[str, Any], path: Path) -> None:
     axes.set_yticks(range(len(bars)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.set_xlim(0.5, 1.5 * max([2.0, *values]))
+    axes.xaxis.set_major_locator(FixedLocator([0.5, 1, 2, 5, 10, 20, 50, 100]))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.axvline(1, color="black", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel("times as fast")

@@ -5,7 +5,7 @@
 For each work: its environments alone under random actions, the whole training, and the training with twice as many
 gradient steps, compiled beforehand and run turn by turn on one device; the difference of the last two is the time of
 the gradient steps. Beside them the roof: how fast the matrix products that the training needs could be done if the
-machine did nothing else. Writes results/limits.md, .json and .png; --quick only shows that everything runs.
+machine did nothing else. Writes results/limits.md and .json; --quick only shows that everything runs.
 """
 
 import argparse
