@@ -13,6 +13,7 @@ import jax
 import peer
 import report
 from comparison import draw, markdown
+from environments import is_here
 from workload import Benchmark, Loop, Row
 
 import jaxrl
@@ -87,19 +88,54 @@ def _keys(row: Row, repeat: int) -> jax.Array:
 
 
 def measure_peer(benchmark: Benchmark, row: Row, name: str) -> dict[str, Any] | None:
-    """Rejax, SBX or Stable-Baselines3, each in its own process; None where it cannot do the work of this row."""
+    """A peer of another library, in its own process; None where it cannot do the work of this row."""
+    settings = benchmark.settings_of(row)
     common = {"num_seeds": row.num_seeds, "repeats": row.repeats}
+    if settings.env.startswith("brax/") or name == "Brax":
+        its_own = name == "Brax" and settings.env.startswith("brax/")
+        return peer.measured("brax_run", "brax", settings._asdict() | common) if its_own else None
     if name == "Rejax":
-        return peer.measured("rejax_run", "rejax", benchmark.settings_of(row)._asdict() | common)
+        return peer.measured("rejax_run", "rejax", settings._asdict() | common)
     if row.num_seeds > 1 or row.settings not in benchmark.library_settings:
         return None
     row = row._replace(total_steps=min(row.total_steps, benchmark.library_steps))
-    settings = benchmark.settings_of(row)._asdict() | common | {"library": name.lower()}
-    return peer.measured("sb3_run", "sb3", settings) | {"total_steps": row.total_steps}
+    told = benchmark.settings_of(row)._asdict() | common | {"library": name.lower()}
+    return peer.measured("sb3_run", "sb3", told) | {"total_steps": row.total_steps}
 
 
 def run(benchmark: Benchmark) -> None:
     """The command line: measure the rows asked for, with the peers asked for, and write the results."""
+    arguments = _arguments(benchmark)
+    data = (None if arguments.quick else report.read(benchmark.name)) or {"rows": {}}
+    for name in arguments.only:
+        row = benchmark.rows[name]
+        env = benchmark.settings_of(row).env
+        if not is_here(env):
+            print(f"{name} is left out: the package of {env} is not installed.")
+            continue
+        if arguments.quick:
+            row = row._replace(num_seeds=min(row.num_seeds, QUICK_SEEDS), total_steps=QUICK_STEPS, repeats=1)
+        row = row._replace(total_steps=arguments.steps or row.total_steps, repeats=arguments.repeats or row.repeats)
+        found = {"circumstances": report.circumstances(), "row": row._asdict()}
+        data["rows"][name] = {**found, "measured": measure_all(benchmark, row, arguments.peers)}
+        data["rows"] = {each: data["rows"][each] for each in benchmark.rows if each in data["rows"]}
+        if not arguments.quick:
+            write(benchmark, data)
+    if not (arguments.quick or arguments.only):  # nothing is measured: the tables are written anew
+        write(benchmark, data)
+    print(markdown(benchmark, data))
+
+
+def measure_all(benchmark: Benchmark, row: Row, peers: list[str]) -> dict[str, dict[str, Any]]:
+    """One row: jaxrl and the loops of this process, then the peers one after another."""
+    measured = measure(benchmark, row, ["jaxrl", *peers])
+    for name in peers:
+        if name not in measured and (found := measure_peer(benchmark, row, name)) is not None:
+            measured[name] = found
+    return measured
+
+
+def _arguments(benchmark: Benchmark) -> argparse.Namespace:
     rows, peers = benchmark.rows, benchmark.peers
     parser = argparse.ArgumentParser(
         description=benchmark.description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -109,25 +145,7 @@ def run(benchmark: Benchmark) -> None:
     parser.add_argument("--repeats", type=int, help="turns per row")
     parser.add_argument("--steps", type=int, help="environment steps per seed")
     parser.add_argument("--quick", action="store_true", help="tiny runs that show nothing but that everything works")
-    arguments = parser.parse_args()
-    data = (None if arguments.quick else report.read(benchmark.name)) or {"rows": {}}
-    for name in arguments.only:
-        row = rows[name]
-        if arguments.quick:
-            row = row._replace(num_seeds=min(row.num_seeds, QUICK_SEEDS), total_steps=QUICK_STEPS, repeats=1)
-        row = row._replace(total_steps=arguments.steps or row.total_steps, repeats=arguments.repeats or row.repeats)
-        data["rows"][name] = {"circumstances": report.circumstances(), "row": row._asdict()}
-        measured = measure(benchmark, row, ["jaxrl", *arguments.peers])
-        for peer_name in arguments.peers:
-            if peer_name not in measured and (found := measure_peer(benchmark, row, peer_name)) is not None:
-                measured[peer_name] = found
-        data["rows"][name]["measured"] = measured
-        data["rows"] = {each: data["rows"][each] for each in rows if each in data["rows"]}
-        if not arguments.quick:
-            write(benchmark, data)
-    if not (arguments.quick or arguments.only):  # nothing is measured: the tables are written anew
-        write(benchmark, data)
-    print(markdown(benchmark, data))
+    return parser.parse_args()
 
 
 def write(benchmark: Benchmark, data: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How fast PPO trains, beside a plain loop of the same work and beside Rejax, SBX and Stable-Baselines3.
+"""How fast PPO trains, beside a plain loop of the same work and beside Rejax, SBX, Stable-Baselines3 and Brax.
 
     python benchmarks/ppo.py [--only ROW ...] [--peers PEER ...] [--repeats N] [--steps N] [--quick]
 
@@ -27,6 +27,7 @@ SETTINGS = {
     "Breakout": Settings(
         env="Breakout-MinAtar", num_envs=64, num_minibatches=8, learning_rate=5e-3, activation="relu"
     ),  # PureJaxRL's, on flat observations
+    "Brax": Settings(env="brax/inverted_pendulum", num_envs=256, num_steps=32, learning_rate=3e-4),
 }
 
 ROWS = {
@@ -37,6 +38,7 @@ ROWS = {
     "cartpole-64": Row("64 x 128", 1, 500_000, 7),
     "cartpole-1024": Row("1,024 x 128", 1, 1_048_576, 5),
     "breakout-64": Row("Breakout", 1, 524_288, 3),
+    "brax-256": Row("Brax", 1, 262_144, 3),
 }
 
 
@@ -68,7 +70,9 @@ def agent_of(settings: Settings) -> jaxrl.PPO:
 
 
 def loops_of(settings: Settings) -> dict[str, Loop]:
-    """The plain loop has the first turn."""
+    """The plain loop, which knows gymnax's environments, has the first turn."""
+    if settings.env.startswith("brax/"):
+        return {"jaxrl": trained(agent_of(settings))}
     plain_loop = Loop(functools.partial(plain.train, settings=settings), lambda params: plain.Greedy(params, settings))
     return {"plain loop": plain_loop, "jaxrl": trained(agent_of(settings))}
 
@@ -76,7 +80,7 @@ def loops_of(settings: Settings) -> dict[str, Loop]:
 BENCHMARK = Benchmark(
     name="ppo",
     description=__doc__,
-    title="PPO: jaxrl, a plain loop of the same work, Rejax, SBX and Stable-Baselines3",
+    title="PPO: jaxrl, a plain loop of the same work, Rejax, SBX, Stable-Baselines3 and Brax",
     ratio="beside the plain loop, which runs in turn with it, the median\n"
     "of the ratios within a turn; beside the others the ratio of medians. *jaxrl.run is* says the same of\n"
     "`jaxrl.run`, which uses all devices, a CPU device for each core",
@@ -84,7 +88,7 @@ BENCHMARK = Benchmark(
     settings_of=settings_of,
     loops_of=loops_of,
     agent_of=agent_of,
-    peers=("plain loop", "jaxrl.run", "Rejax", "SBX", "SB3"),
+    peers=("plain loop", "jaxrl.run", "Rejax", "SBX", "SB3", "Brax"),
     library_settings=("4 x 128",),
     library_steps=20_480,
     max_steps=1_000,
