@@ -1,6 +1,6 @@
 """Policies trained here and played in Gymnasium, and trained in Gymnasium and played here.
 
-    python benchmarks/box2d_transfer.py NAME [--run FOLDER] [--seeds N] [--seeds-elsewhere N] [--steps N]
+    python benchmarks/box2d_transfer.py NAME [--run FOLDER] [--seeds N] [--seeds-elsewhere N] [--steps-elsewhere N]
 
 Trains PPO with the shipped settings in either, lets each policy play EPISODES greedy episodes in both, and writes
 results/box2d_transfer.md and .json. With --run the policies trained here are those of a run that is there already, as
@@ -51,7 +51,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     words = [f"env={name}"] + ([f"algorithm.total_steps={arguments.steps}"] if arguments.steps else [])
     ppo = algorithm_of(compose_runs(words)[0])
     here = trained_here(ppo, arguments.seeds, arguments.run)
-    elsewhere = trained_elsewhere(ppo, name, arguments.seeds_elsewhere)
+    less = dataclasses.replace(ppo, total_steps=arguments.steps_elsewhere or ppo.total_steps)
+    elsewhere = trained_elsewhere(less, name, arguments.seeds_elsewhere)
     policies = [("jaxrl", *each) for each in enumerate(here)] + [("Gymnasium", *each) for each in enumerate(elsewhere)]
 
     @jax.jit
@@ -62,10 +63,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     for trained, seed, policy in policies:
         ours = play(policy, jax.random.key(1_000 + seed))
         theirs = jaxrl.play(policy, name, num_episodes=EPISODES, seed=1_000 * (seed + 1)).returns
-        rows.append(
-            {"trained": trained, "seed": seed, "jaxrl": np.asarray(ours).tolist(), "Gymnasium": theirs.tolist()}
-        )
-    return {"circumstances": circumstances, "steps": ppo.total_steps, "rows": rows}
+        row = {"trained": trained, "seed": seed, "steps": (ppo if trained == "jaxrl" else less).total_steps}
+        rows.append({**row, "jaxrl": np.asarray(ours).tolist(), "Gymnasium": theirs.tolist()})
+    return {"circumstances": circumstances, "rows": rows}
 
 
 def summary(row: dict[str, Any]) -> list[str]:
@@ -81,7 +81,7 @@ def summary(row: dict[str, Any]) -> list[str]:
 def markdown(results: dict[str, Any]) -> str:
     """results/box2d_transfer.md."""
     header = ["environment", "steps", "trained in", "seed", "return in jaxrl (s.e.)", "in Gymnasium (s.e.)"]
-    rows = [[name, f"{found['steps']:,}", *summary(row)] for name, found in results.items() for row in found["rows"]]
+    rows = [[name, f"{row['steps']:,}", *summary(row)] for name, found in results.items() for row in found["rows"]]
     facts = report.facts({name: found["circumstances"] for name, found in results.items()})
     return "\n".join([HEAD, report.table([*header, "difference"], rows), "", facts])
 
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="trained here")
     parser.add_argument("--seeds-elsewhere", type=int, default=2, help="trained in Gymnasium")
     parser.add_argument("--steps", type=int, help="instead of those of the shipped settings")
+    parser.add_argument("--steps-elsewhere", type=int, help="the same for those trained in Gymnasium")
     arguments = parser.parse_args()
     jaxrl.use_all_cores()
     found = measure(arguments)

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import report
 from environments import is_here
@@ -31,7 +32,25 @@ def trained(task: Task, settings: dict[str, Any], algorithm: Any, keep: Path | N
     folder = None if keep is None else keep / task.name.replace("/", "-").replace(" ", "-")
     if folder is not None and folder.is_dir():
         return jaxrl.resume(folder)
-    return jaxrl.run(algorithm, seeds=task.seeds, seed=settings["seed"], eval_episodes=EVAL_EPISODES, directory=folder)
+    greedy_episodes = 0 if task.is_sampled else EVAL_EPISODES
+    return jaxrl.run(
+        algorithm, seeds=task.seeds, seed=settings["seed"], eval_episodes=greedy_episodes, directory=folder
+    )
+
+
+def played(task: Task, run: jaxrl.Run) -> Any:
+    """The episodes after the training, leaves [S, EVAL_EPISODES]."""
+    if not task.is_sampled:
+        return run.evaluation
+    policies = [run.policy(seed, greedy=False) for seed in range(task.seeds)]
+    return sampled_episodes(policies, run.algorithm.env)
+
+
+def sampled_episodes(policies: list[Any], env: Any) -> Any:
+    """The same for policies that explore as at the end of their training."""
+    play = jax.jit(lambda policy, key: jaxrl.evaluate(policy, env, key, EVAL_EPISODES))
+    found = [play(policy, jax.random.key(seed)) for seed, policy in enumerate(policies)]
+    return jax.tree.map(lambda *seeds: np.stack(seeds), *found)
 
 
 def measure(task: Task, keep: Path | None = None) -> dict[str, Any]:
@@ -40,14 +59,13 @@ def measure(task: Task, keep: Path | None = None) -> dict[str, Any]:
     (choice,) = compose_runs(task.words)
     settings = choice.settings
     run = trained(task, settings, algorithm_of(choice), keep)
-    evaluation = run.evaluation
-    assert evaluation is not None
+    episodes = played(task, run)
     return {
         "circumstances": circumstances,
         "settings": settings,
         "steps": int(run.steps[-1]),
-        "returns": [_plain(value) for value in run.returns],
-        "incomplete": int((~np.asarray(evaluation.completed)).sum()),
+        "returns": [_plain(value) for value in np.asarray(episodes.returns).mean(axis=1)],
+        "incomplete": int((~np.asarray(episodes.completed)).sum()),
         "diverged": list(run.diverged),
         "seconds": {"compiling": run.timing.compiling, "training": run.timing.training},
         "curve": {
@@ -79,6 +97,7 @@ def markdown(results: dict[str, Any]) -> str:
         [
             "# What the shipped settings reach\n",
             f"The mean over seeds of {EVAL_EPISODES} greedy episodes each, and its 95 % bootstrap interval over seeds;",
+            "the number beside is of sampled actions where it says so, and so is ours in Craftax;",
             "steps are those of one seed, steps per second those of all seeds together, without compiling. Each row is",
             "`jaxrl train` with `algorithm=`, `env=` and `seeds=` of that row, and the settings beside the algorithm's",
             "name, as in `algorithm.double=true`. Curves: [learning.png](learning.png).\n",

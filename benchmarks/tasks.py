@@ -15,6 +15,8 @@ class Task(NamedTuple):
     source: str
     is_control: bool = False
     """The algorithm cannot solve the task: the return must stay at or below the threshold."""
+    is_sampled: bool = False
+    """The published number is of sampled actions, which here play much better than greedy ones."""
     settings: tuple[str, ...] = ()
     """Further words of the command line, such as a switch `algorithm.double=true`."""
 
@@ -46,6 +48,7 @@ ON_POLICY = (
     "algorithm.sequence_length=32",
     "algorithm.batch_size=16",
 )
+CRAFTER = "Crafter's paper, PPO from pixels: 4.2 at 1M, sampled"
 BRIEFLY = ("algorithm.total_steps=150_000",)
 TASKS = (
     Task("ppo", "CartPole-v1", 16, 150_000, 475, "Gymnasium's threshold; gymnax-blines 500 from 95k steps on"),
