@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 
 PEAK_SIZE = 2_048
@@ -25,7 +26,7 @@ def _flops(jaxpr: Any) -> int:
 
 
 def _flops_of(equation: Any) -> int:
-    inside = [_flops(getattr(each, "jaxpr", each)) for each in jax.core.jaxprs_in_params(equation.params)]
+    inside = [_flops(getattr(each, "jaxpr", each)) for each in jax.extend.core.jaxprs_in_params(equation.params)]
     if equation.primitive.name == "cond":
         return max(inside)
     if inside:
