@@ -48,7 +48,7 @@ def shuffled_minibatches(key: jax.Array, batch: Any, num_minibatches: int) -> An
             f"The number of minibatches must divide the batch of {size}, got {num_minibatches}; "
             "change num_minibatches, num_envs or num_steps."
         )
-    order = shuffled(key, size)
+    order = jax.lax.optimization_barrier(shuffled(key, size))  # else XLA computes it anew for each entry of each leaf
 
     def cut(leaf: jax.Array) -> jax.Array:
         rows = leaf.at[order].get(mode="promise_in_bounds", unique_indices=True)

@@ -87,7 +87,7 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
         (population.specs, MEMBERS, specs, MEMBERS, P(), P()),
         (specs, MEMBERS),
     )
-    first, seconds_first = compile_ahead(beginning, agents, keys)
+    first, seconds_first = compile_ahead(beginning, agents, keys, runs_once=True)
     # Where the program says that they lie: an array without entries is on all devices, whatever the specification.
     states, run_keys = jax.tree.map(_lying, (states, run_keys), first.output_shardings)
     is_active = _shapes(jax.ShapeDtypeStruct((chunk,), bool), mesh, MEMBERS)
