@@ -96,8 +96,8 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n".join(
         [
             "# What the shipped settings reach\n",
-            f"The mean over seeds of {EVAL_EPISODES} greedy episodes each, and its 95 % bootstrap interval over seeds; in",
-            "Craftax, as in its paper, the actions are sampled;",
+            f"The mean over seeds of {EVAL_EPISODES} greedy episodes each, and its 95 % bootstrap interval over seeds;",
+            "in Craftax, as in its paper, the actions are sampled;",
             "steps are those of one seed, steps per second those of all seeds together, without compiling. Each row is",
             "`jaxrl train` with `algorithm=`, `env=` and `seeds=` of that row, and the settings beside the algorithm's",
             "name, as in `algorithm.double=true`. Curves: [learning.png](learning.png).\n",
