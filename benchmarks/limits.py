@@ -33,16 +33,18 @@ from jaxrl.envs.vector import vectorize
 HEAD = """\
 # How far from the limit
 
-One agent on one device, which may use all cores for a large operation. *roof*: the environment steps per second if
-nothing were done but the network's matrix products, at the rate of a product of two matrices of {size} x {size}; *of
-the roof*: the part of it that training reaches. *at its size*: the same, where products are done at the rate of the
-training's own small ones, a layer forward and backward over a minibatch. *environments*: their steps per second alone,
-under random actions. The last columns are parts of the training's time: the environments' steps; what else a rollout
-takes (acting, values, advantages, the replay); gradient steps, and of those what their products take at the rate of
-their size. Machine: products {peak:,.0f} GFLOP/s, memory {bandwidth:,.0f} GB/s (read and written).
+One agent on one device, which may use all cores for a large operation. *products* are the floating-point operations of
+the network's matrix products for one step of one environment, learning from it included. The *roof* is how many
+environment steps per second there would be if nothing were done but these, at the rate of a product of two matrices of
+{size} x {size}; *of the roof* the part of it that training reaches; *of the lower roof* the same where products are
+done at the rate of the training's own small ones, a layer forward and backward over a minibatch. *alone* are the
+environments' steps per second under random actions, without an agent. The last columns are parts of the training's
+time: the environments; what else a rollout takes (acting, values, advantages, the replay); gradient steps, and of those
+what their products take at the rate of their size. This machine does {peak:,.0f} GFLOP/s in large products, and reads
+and writes {bandwidth:,.0f} GB/s.
 """
-COLUMNS = ["work", "products per step", "env steps/s", "gradient steps/s", "roof", "of the roof", "of that at its size"]
-COLUMNS += ["environments/s", "environments", "rest of the rollout", "gradient steps", "of them products"]
+COLUMNS = ["work", "products", "env steps/s", "gradient steps/s", "roof", "of the roof", "of the lower roof", "alone"]
+COLUMNS += ["environments", "rest of the rollout", "gradient steps", "their products"]
 
 
 class Work(NamedTuple):
@@ -162,7 +164,7 @@ def account(measured: dict[str, Any], peak: float) -> Account:
         "environments": environments,
         "rest of the rollout": training - learning - environments,
         "gradient steps": learning,
-        "of them products": min(flops / measured["rate_at_its_size"], learning),
+        "their products": min(flops / measured["rate_at_its_size"], learning),
     }
     return Account(
         steps / training,
