@@ -2,9 +2,10 @@
 
     python benchmarks/actor_critic.py [--only ROW ...] [--peers PEER ...] [--repeats N] [--steps N] [--quick]
 
-Each peer runs in a process and a virtual environment of its own (peers/), which the first run installs into
-.venv/peers. Writes results/actor_critic.md and .json; --quick only shows that everything runs, and writes nothing, and
---only without a row only writes the tables anew.
+jaxrl trains as one program on one device, and by `jaxrl.run`, with a CPU device for each core. Each peer runs in a
+process and a virtual environment of its own (peers/), which the first run installs into .venv/peers. Writes
+results/actor_critic.md and .json; --quick only shows that everything runs, and writes nothing, and --only without a row
+only writes the tables anew.
 """
 
 from typing import Any, NamedTuple
@@ -135,7 +136,8 @@ BENCHMARK = Benchmark(
     rows=ROWS,
     settings_of=settings_of,
     loops_of=loops_of,
-    peers=("Rejax", "SBX", "SB3"),
+    agent_of=agent_of,
+    peers=("jaxrl.run", "Rejax", "SBX", "SB3"),
     library_settings=("SAC", "TD3"),
     library_steps=5_000,
     max_steps=200,

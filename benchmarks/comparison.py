@@ -15,7 +15,9 @@ HEAD = """\
 
 *env steps/s* is of all seeds together, from the median of the repeats, with the least and the greatest run time in
 brackets. *jaxrl is* says how many times as fast jaxrl is: {ratio}. *by processor time* is the same of the time of all
-threads, which other work on the machine changes less. *state* is what a run carries for each seed, the
+threads, which other work on the machine changes less. *jaxrl.run is* says the same of `jaxrl.run`, with a CPU device
+for each core: it spreads its agents over the devices, and of a single agent with 64 environments or more the
+environments. *state* is what a run carries for each seed, the
 replay included; *temporaries* what the compiled program needs besides, for each seed. *return* is that of greedy
 episodes after the last run. Many seeds are trained for too few steps to learn the task: those rows are about speed.
 """
@@ -33,7 +35,7 @@ def markdown(benchmark: Benchmark, data: dict[str, Any]) -> str:
             versions.add(measured.get("versions"))
             lines.append([name, who, *_cells(benchmark, row, measured, each["measured"])])
     header = ["row", "loop", "seeds", "steps per seed", "env steps/s", "gradient steps/s", "jaxrl is"]
-    header += ["by processor time", *_if_run(benchmark, "jaxrl.run is"), "compile s", "state", "temporaries", "return"]
+    header += ["by processor time", "jaxrl.run is", "compile s", "state", "temporaries", "return"]
     facts = report.facts({name: each["circumstances"] for name, each in data["rows"].items()})
     peers = f"- Peers: {', '.join(sorted(versions - {None}))}.\n" if versions - {None} else ""
     head = HEAD.format(title=benchmark.title, ratio=benchmark.ratio)
@@ -51,16 +53,11 @@ def _cells(benchmark: Benchmark, row: Row, measured: dict[str, Any], sides: dict
         f"{rates[0]:,.0f}{spread}",
         f"{rates[1]:,.0f}",
         *(_ratio(row, measured, sides["jaxrl"], clock) for clock in ("wall", "processor")),
-        *_if_run(benchmark, _ratio(row, measured, sides.get("jaxrl.run", measured), "wall")),
+        _ratio(row, measured, sides.get("jaxrl.run", measured), "wall"),
         f"{measured['compiling']:.1f}",
         *(_size(measured.get(key), row.num_seeds) for key in ("state_bytes", "temporary_bytes")),
         f"{measured['return']:.0f}",
     ]
-
-
-def _if_run(benchmark: Benchmark, cell: str) -> list[str]:
-    """A cell of the column that only benchmarks with `jaxrl.run` have."""
-    return [cell] if "jaxrl.run" in benchmark.peers else []
 
 
 def _ratio(row: Row, measured: dict[str, Any], ours: dict[str, Any], clock: str) -> str:

@@ -57,8 +57,8 @@ HEAD = f"""\
 {NUM_ENVS} copies side by side under random actions, with restarts. *compile*: seconds for a program of {NUM_STEPS}
 steps of them all; *steps/s*: of all copies, the median of {REPEATS} repeats; *check_env*: how many breaches of the
 contract `jaxrl.envs.check_env` found. Of the flags, `limit` is a time limit that truncates, `mask` that the observation
-tells which actions are allowed, `optimistic` that restarts are drawn from a pool for each rollout, `host` that the CPU
-steps it between two steps of the program, `picture` that `jaxrl record` draws it.
+tells which actions are allowed, `optimistic` that episodes may share starts where many end at one step, `host` that the
+CPU steps it between two steps of the program, `picture` that `jaxrl record` draws it.
 """
 
 

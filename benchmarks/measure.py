@@ -19,6 +19,8 @@ from workload import Benchmark, Loop, Row
 import jaxrl
 
 QUICK_STEPS, QUICK_SEEDS = 1_500, 2
+MANY_ENVS = 64
+"""From here on the devices share the environments of a single agent: with fewer the exchange costs what it saves."""
 
 
 def measure(benchmark: Benchmark, row: Row, names: list[str]) -> dict[str, dict[str, Any]]:
@@ -49,13 +51,16 @@ def measure(benchmark: Benchmark, row: Row, names: list[str]) -> dict[str, dict[
 
 
 def _run_on_all_devices(benchmark: Benchmark, row: Row, repeat: int, found: dict[str, Any]) -> None:
-    """One turn of `jaxrl.run` with every device, whose own clock leaves out what is not training."""
-    assert benchmark.agent_of is not None
+    """One turn of `jaxrl.run`, whose own clock leaves out what is not training.
+
+    Its agents are spread over the devices; a single one has them share its environments where there are enough.
+    """
+    agent = benchmark.agent_of(benchmark.settings_of(row))
     run = jaxrl.run(
-        benchmark.agent_of(benchmark.settings_of(row)),
+        agent,
         seeds=row.num_seeds,
         seed=repeat,
-        devices=jax.device_count(),
+        devices=jax.device_count() if row.num_seeds == 1 and agent.num_envs >= MANY_ENVS else None,
         num_reports=2,
         eval_episodes=64 if repeat == row.repeats else 0,
         progress=False,
@@ -105,6 +110,7 @@ def measure_peer(benchmark: Benchmark, row: Row, name: str) -> dict[str, Any] | 
 
 def run(benchmark: Benchmark) -> None:
     """The command line: measure the rows asked for, with the peers asked for, and write the results."""
+    jaxrl.use_all_cores()
     arguments = _arguments(benchmark)
     data = (None if arguments.quick else report.read(benchmark.name)) or {"rows": {}}
     for name in arguments.only:

@@ -3,7 +3,7 @@
     python benchmarks/ppo.py [--only ROW ...] [--peers PEER ...] [--repeats N] [--steps N] [--quick]
 
 jaxrl and the plain loop (purejaxrl_style.py) train in one process, turn by turn, compiled beforehand: both as one
-program on one device, and jaxrl also by `jaxrl.run`, which uses a CPU device for each core. The other peers (peers/)
+program on one device, and jaxrl also by `jaxrl.run`, with a CPU device for each core. The other peers (peers/)
 each in a process and a virtual environment of their own, which the first run installs into .venv/peers.
 Writes results/ppo.md and .json; --quick only shows that everything runs, and writes nothing, and --only without a row
 only writes the tables anew.
@@ -82,8 +82,7 @@ BENCHMARK = Benchmark(
     description=__doc__,
     title="PPO: jaxrl, a plain loop of the same work, Rejax, SBX, Stable-Baselines3 and Brax",
     ratio="beside the plain loop, which runs in turn with it, the median\n"
-    "of the ratios within a turn; beside the others the ratio of medians. *jaxrl.run is* says the same of\n"
-    "`jaxrl.run`, which uses all devices, a CPU device for each core",
+    "of the ratios within a turn; beside the others the ratio of medians",
     rows=ROWS,
     settings_of=settings_of,
     loops_of=loops_of,
@@ -95,5 +94,4 @@ BENCHMARK = Benchmark(
 )
 
 if __name__ == "__main__":
-    jaxrl.use_all_cores()
     measure.run(BENCHMARK)

@@ -12,14 +12,11 @@ and several gradient steps per environment step can be asked for, so that Rejax'
 
 from typing import Any, NamedTuple
 
-import flashbax
 import flax.linen as nn
-import gymnax
 import jax
 import jax.numpy as jnp
 import optax
 from flax.training.train_state import TrainState
-from gymnax.wrappers import LogWrapper
 
 
 class Settings(NamedTuple):
@@ -131,12 +128,18 @@ def train(key: jax.Array, settings: Settings) -> tuple[Runner, dict[str, jax.Arr
 
 
 def network_of(settings: Settings) -> QNetwork:
+    import gymnax  # only now: it asks JAX for a device, and how many there are must be settled before
+
     env, env_params = gymnax.make(settings.env)
     num_actions = env.action_space(env_params).n
     return QNetwork(num_actions, settings.hidden_sizes, settings.activation, settings.dueling)
 
 
 def _parts(settings: Settings) -> Parts:
+    import flashbax
+    import gymnax
+    from gymnax.wrappers import LogWrapper
+
     env, env_params = gymnax.make(settings.env)
     buffer = flashbax.make_flat_buffer(
         max_length=settings.buffer_size,

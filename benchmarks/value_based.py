@@ -2,8 +2,9 @@
 
     python benchmarks/value_based.py [--only ROW ...] [--peers PEER ...] [--repeats N] [--steps N] [--quick]
 
-jaxrl and the plain loop (purejaxrl_dqn.py) train in one process, turn by turn, compiled beforehand; the other peers
-(peers/) each in a process and a virtual environment of their own, which the first run installs into .venv/peers.
+jaxrl and the plain loop (purejaxrl_dqn.py) train in one process, turn by turn, compiled beforehand: both as one
+program on one device, and jaxrl also by `jaxrl.run`, with a CPU device for each core. The other peers (peers/)
+each in a process and a virtual environment of their own, which the first run installs into .venv/peers.
 Writes results/value_based.md and .json; --quick only shows that everything runs, and writes nothing, and --only without
 a row only writes the tables anew.
 """
@@ -35,7 +36,8 @@ BENCHMARK = Benchmark(
     rows=ROWS,
     settings_of=settings_of,
     loops_of=loops_of,
-    peers=("plain loop", "Rejax", "SBX", "SB3"),
+    agent_of=agent_of,
+    peers=("plain loop", "jaxrl.run", "Rejax", "SBX", "SB3"),
     library_settings=("PureJaxRL's",),  # they know no dueling heads
     library_steps=20_000,
     max_steps=500,

@@ -54,6 +54,8 @@ class Benchmark(NamedTuple):
     settings_of: Callable[[Row], Settings]
     loops_of: Callable[[Any], dict[str, Loop]]
     """Settings -> the loops of this process, "jaxrl" among them."""
+    agent_of: Callable[[Any], Any]
+    """Settings -> the algorithm, for `jaxrl.run`."""
     peers: tuple[str, ...]
     """Whom to run beside jaxrl: other loops of this process, "jaxrl.run", "Rejax", "SBX", "SB3"."""
     library_settings: tuple[str, ...]
@@ -62,8 +64,6 @@ class Benchmark(NamedTuple):
     """SBX and Stable-Baselines3 run this long at most: they are as fast later."""
     max_steps: int
     """Of an episode."""
-    agent_of: Callable[[Any], Any] | None = None
-    """Settings -> the algorithm, where `jaxrl.run` is measured too."""
 
 
 def trained(agent: Any) -> Loop:

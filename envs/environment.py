@@ -49,8 +49,8 @@ class Environment(Protocol[EnvState]):
 def reset_mode(env: Any) -> ResetMode:
     """The way in which `env` wants its episodes to start: its own `reset_mode`, or that of the one it wraps.
 
-    `fresh`: every episode starts from a draw of its own. `optimistic`: a few draws per rollout are handed out in
-    turn. `cached`: every lane restarts from its own first state.
+    `fresh`: every episode starts from a draw of its own. `optimistic`: so too, but where many end at one step, more
+    than are drawn together, they share the draws. `cached`: every lane restarts from its own first state.
     """
     while not hasattr(env, "reset_mode"):
         if not hasattr(env, "env"):

@@ -1,4 +1,4 @@
-"""Where a new episode starts: fresh draws made in bulk, a few draws handed out in turn, or a lane's own first state.
+"""Where a new episode starts: fresh draws made in bulk, draws that some share, or a lane's own first state.
 
 A reset sampled at every step for every lane is most of the cost of a cheap environment, and nearly all of them are
 thrown away. Here they are drawn many at a time, when the first of them is needed.
@@ -57,9 +57,8 @@ def restarts(key: jax.Array, env: VectorEnvironment, num_steps: int, current: An
     mode = reset_mode(env.env)
     if mode == "cached":
         return Restarts((), lambda pool, ended_before, done, states: (pool, cached))
-    if mode == "optimistic":
-        return _optimistic(key, env, max(1, num_steps * env.num_envs // 8))
-    return _fresh(key, env, max(env.num_envs, num_steps * env.num_envs // 16), current)
+    least = env.num_envs if mode == "fresh" else max(1, env.num_envs // 8)
+    return _drawn(key, env, max(least, num_steps * env.num_envs // 64), current)
 
 
 def _draws(key: jax.Array, env: VectorEnvironment, indices: jax.Array) -> Any:
@@ -70,30 +69,23 @@ def _take(starts: Any, indices: jax.Array) -> Any:
     return jax.tree.map(lambda leaf: leaf[indices], starts)
 
 
-def _fresh(key: jax.Array, env: VectorEnvironment, size: int, current: Any) -> Restarts:
-    """The j-th episode to end takes the j-th draw; `size` >= N are made together, when one of them is first needed.
+def _drawn(key: jax.Array, env: VectorEnvironment, size: int, current: Any) -> Restarts:
+    """The j-th episode to end takes the j-th draw; `size` of them are made together, when one of them is first needed.
 
-    So `size` changes the speed and never a bit, and a program has the code of the environment's reset once.
+    So a program has the code of the environment's reset once, and the size changes the speed and never a bit, unless
+    more episodes end at one step: these share the draws in turn.
     """
 
     def take(pool: Pool, ended_before: jax.Array, done: jax.Array, states: Any) -> tuple[Pool, Any]:
-        is_short = ended_before + done.sum(dtype=jnp.int32) > pool.first + size
+        is_short = done.any() & (ended_before + done.sum(dtype=jnp.int32) > pool.first + size)
         pool = jax.lax.cond(
             any_lane(is_short),
             lambda: Pool(ended_before, _draws(key, env, ended_before + jnp.arange(size))),
             lambda: pool,
         )
         index = ended_before - pool.first + jnp.cumsum(done) - 1
-        return pool, _take(pool.starts, jnp.clip(index, 0, size - 1))
+        return pool, _take(pool.starts, index % size)
 
     # Of the right form, and never handed out.
     no_starts = current if size == env.num_envs else _take(current, jnp.arange(size) % env.num_envs)
     return Restarts(Pool(jnp.int32(-size), no_starts), take)
-
-
-def _optimistic(key: jax.Array, env: VectorEnvironment, size: int) -> Restarts:
-    """Draw `size` starts per rollout and hand them out in turn: cheaper, but starts repeat once they run out."""
-    starts = _draws(key, env, jnp.arange(size))
-    return Restarts(
-        (), lambda pool, ended_before, done, states: (pool, _take(starts, (ended_before + jnp.cumsum(done) - 1) % size))
-    )

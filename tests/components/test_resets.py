@@ -11,14 +11,19 @@ import jaxrl
 from jaxrl.components import resets
 from jaxrl.components.resets import any_lane
 from jaxrl.components.rollouts import Actor, begin, unroll
+from jaxrl.envs import wrappers
 from jaxrl.envs.vector import vectorize
 
 NUM_STEPS, NUM_ENVS = 40, 6
 
 
-def _play(mode: str, key: int = 0) -> Any:
+def _cartpole(mode: str) -> Any:
+    return jaxrl.make("CartPole-v1", reset_mode=mode)
+
+
+def _play(env: Any, key: int = 0) -> Any:
     """A rollout of a random walk whose episodes end often; records where episodes start and what is seen there."""
-    env = vectorize(jaxrl.make("CartPole-v1", reset_mode=mode), NUM_ENVS)
+    env = vectorize(env, NUM_ENVS)
     world = begin(jax.random.key(1), env)
     actions = jax.random.randint(jax.random.key(2), (NUM_STEPS, NUM_ENVS), 0, 2)
 
@@ -35,32 +40,34 @@ def _starts(rollout: Any) -> np.ndarray:
 
 
 def test_fresh_starts_are_all_different() -> None:
-    _, (_, rollout, _) = _play("fresh")
+    _, (_, rollout, _) = _play(_cartpole("fresh"))
     starts = _starts(rollout)
     assert len(starts) > 5
     assert len(np.unique(starts, axis=0)) == len(starts)
 
 
 def test_the_size_of_the_pool_changes_no_bit(monkeypatch: Any) -> None:
-    _, (_, whole, _) = _play("fresh")
-    fresh = resets._fresh
+    _, (_, whole, _) = _play(_cartpole("fresh"))
+    drawn = resets._drawn
     for size in (NUM_ENVS, NUM_ENVS + 1, 100):
-        monkeypatch.setattr(resets, "_fresh", lambda key, env, _, now, size=size: fresh(key, env, size, now))
-        _, (_, rollout, _) = _play("fresh")
+        monkeypatch.setattr(resets, "_drawn", lambda key, env, _, now, size=size: drawn(key, env, size, now))
+        _, (_, rollout, _) = _play(_cartpole("fresh"))
         np.testing.assert_array_equal(rollout.obs, whole.obs)
 
 
-def test_optimistic_starts_are_few_and_handed_out_in_turn(monkeypatch: Any) -> None:
-    optimistic = resets._optimistic
-    monkeypatch.setattr(resets, "_optimistic", lambda key, env, _: optimistic(key, env, 2))
-    _, (_, rollout, _) = _play("optimistic")
-    starts = _starts(rollout)
-    assert len(starts) > 5
-    assert len(np.unique(starts, axis=0)) == 2
+def test_optimistic_starts_are_shared_by_those_who_end_together(monkeypatch: Any) -> None:
+    drawn = resets._drawn
+    monkeypatch.setattr(resets, "_drawn", lambda key, env, _, now: drawn(key, env, 2, now))
+    together = wrappers.TimeLimit(jaxrl.make("CartPole-v1", reset_mode="optimistic"), 5)  # all end at the same steps
+    _, (_, rollout, _) = _play(together)
+    starts = np.asarray(rollout.obs)[5::5]
+    for each in starts:
+        np.testing.assert_array_equal(each, each[np.arange(NUM_ENVS) % 2])
+    assert len(np.unique(starts.reshape(-1, 4), axis=0)) == 2 * len(starts)  # and drawn anew each time
 
 
 def test_cached_starts_are_each_lanes_first() -> None:
-    world, (after, rollout, _) = _play("cached")
+    world, (after, rollout, _) = _play(_cartpole("cached"))
     for lane in range(NUM_ENVS):
         starts = np.asarray(rollout.obs)[:, lane][np.asarray(rollout.first)[:, lane]]
         np.testing.assert_array_equal(starts, np.broadcast_to(world.obs[lane], starts.shape))
