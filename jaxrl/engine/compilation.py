@@ -5,9 +5,10 @@ import contextvars
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -22,14 +23,42 @@ RUNS_ONCE: Mapping[str, Any] = MappingProxyType({"xla_backend_optimization_level
 _options: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("options", default=MappingProxyType({}))
 
 
-def compile_ahead(
-    function: Callable[..., Any], *args: Any, donate: tuple[int, ...] = (), runs_once: bool = False
-) -> tuple[Any, float]:
+class Program(NamedTuple):
+    """What to compile."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    """Or their shapes."""
+    donate: tuple[int, ...] = ()
+    runs_once: bool = False
+
+
+def compile_ahead(function: Callable[..., Any], *args: Any, donate: tuple[int, ...] = ()) -> tuple[Any, float]:
     """`function` compiled for arguments like `args`, and the seconds that tracing and compiling took."""
+    (compiled,), seconds = compile_together(Program(function, args, donate))
+    return compiled, seconds
+
+
+def compile_together(*programs: Program) -> tuple[list[Any], float]:
+    """The programs compiled at the same time, and the seconds that tracing and compiling took."""
     began = time.perf_counter()
-    options = {**_options.get(), **(RUNS_ONCE if runs_once and jax.default_backend() == "cpu" else {})}
-    compiled = jax.jit(function, donate_argnums=donate).lower(*args).compile(compiler_options=options)
+    with ThreadPoolExecutor(len(programs)) as threads:
+        started = [threads.submit(_compile, _lowered(each), _options_of(each)) for each in programs]
+        compiled = [each.result() for each in started]
     return compiled, time.perf_counter() - began
+
+
+def _lowered(program: Program) -> jax.stages.Lowered:
+    return jax.jit(program.function, donate_argnums=program.donate).lower(*program.args)
+
+
+def _compile(lowered: jax.stages.Lowered, options: Mapping[str, Any]) -> jax.stages.Compiled:
+    return lowered.compile(compiler_options=dict(options))
+
+
+def _options_of(program: Program) -> Mapping[str, Any]:
+    once = RUNS_ONCE if program.runs_once and jax.default_backend() == "cpu" else {}
+    return {**_options.get(), **once}
 
 
 def deterministic(is_wanted: bool) -> Mapping[str, Any]:

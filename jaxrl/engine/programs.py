@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxrl.algorithm import Algorithm
-from jaxrl.engine.compilation import compile_ahead
+from jaxrl.engine.compilation import Program, compile_ahead, compile_together
 from jaxrl.engine.evaluate import Episodes, evaluate
 from jaxrl.engine.parallel import (
     AGENTS,
@@ -87,17 +87,16 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
         (population.specs, MEMBERS, specs, MEMBERS, P(), P()),
         (specs, MEMBERS),
     )
-    first, seconds_first = compile_ahead(beginning, agents, keys, runs_once=True)
-    # Where the program says that they lie: an array without entries is on all devices, whatever the specification.
-    states, run_keys = jax.tree.map(_lying, (states, run_keys), first.output_shardings)
+    states, run_keys = _shapes(states, mesh, specs), _shapes(run_keys, mesh, MEMBERS)
     is_active = _shapes(jax.ShapeDtypeStruct((chunk,), bool), mesh, MEMBERS)
-    further, seconds_further = compile_ahead(
-        going_on, agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1), donate=(2,)
+    (first, further), seconds = compile_together(
+        Program(beginning, (agents, keys), runs_once=True),
+        Program(going_on, (agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1)), donate=(2,)),
     )
     state_bytes = (
         tree_bytes(state_shape(population.algorithm, population.keys[0], num_columns(mesh))) * chunk // num_rows(mesh)
     )
-    return Programs(first, further, states, program_bytes(further) - state_bytes, seconds_first + seconds_further)
+    return Programs(first, further, states, program_bytes(further) - state_bytes, seconds)
 
 
 def compile_refill(population: Population, mesh: Mesh | None, agents: Any, run_keys: jax.Array, states: Any) -> Any:
@@ -158,6 +157,8 @@ def _shapes(tree: Any, mesh: Mesh | None, specs: Any) -> Any:
 
 
 def _lying(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+    if leaf.size == 0 and isinstance(sharding, NamedSharding):  # on all devices, whatever the specification
+        sharding = NamedSharding(sharding.mesh, P())
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
