@@ -4,7 +4,7 @@
 
 Trains PPO with the shipped settings in either, lets each policy play EPISODES greedy episodes in both, and writes
 results/box2d_transfer.md and .json. With --run the policies trained here are those of a run that is there already, as
-`learning.py --keep` leaves one. Needs gymnasium[box2d].
+`learning.py --keep` leaves one. Rows that are not made again stay. Needs gymnasium[box2d].
 """
 
 import argparse
@@ -97,7 +97,12 @@ def main() -> None:
     arguments = parser.parse_args()
     jaxrl.use_all_cores()
     found = measure(arguments)
-    results = {**(report.read("box2d_transfer") or {}), arguments.name: found}
+    results = report.read("box2d_transfer") or {}
+    anew = {(row["trained"], row["seed"]) for row in found["rows"]}
+    before = results.get(arguments.name, {"rows": []})["rows"]
+    kept = [row for row in before if (row["trained"], row["seed"]) not in anew]
+    found["rows"] = sorted(found["rows"] + kept, key=lambda row: (row["trained"] != "jaxrl", row["seed"]))
+    results[arguments.name] = found
     report.write("box2d_transfer", markdown(results), results)
     print(markdown(results))
 
