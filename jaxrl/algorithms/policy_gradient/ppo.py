@@ -28,8 +28,7 @@ from jaxrl.components import policy_losses as losses
 from jaxrl.components.axis import mean_over, own_key, share
 from jaxrl.components.distributions import Head, action_head
 from jaxrl.components.epochs import Passes, run_epochs
-from jaxrl.components.initializers import init_network
-from jaxrl.components.networks import ActorCritic, torso_for
+from jaxrl.components.networks import ActorCritic, init_network, torso_for
 from jaxrl.components.normalizers import Normalizers, initial_normalizers
 from jaxrl.components.optimizers import adam
 from jaxrl.components.policies import ActorPolicy, action_mask
