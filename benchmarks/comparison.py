@@ -17,9 +17,9 @@ HEAD = """\
 brackets. *jaxrl is* says how many times as fast jaxrl is: {ratio}. *by processor time* is the same of the time of all
 threads, which other work on the machine changes less. *jaxrl.run is* says the same of `jaxrl.run`, with a CPU device
 for each core: it spreads its agents over the devices, and of a single agent with 64 environments or more the
-environments. *state* is what a run carries for each seed, the
-replay included; *temporaries* what the compiled program needs besides, for each seed. *return* is that of greedy
-episodes after the last run. Many seeds are trained for too few steps to learn the task: those rows are about speed.
+environments. *state* is what a run carries for each seed, the replay included; *temporaries* what the compiled program
+needs besides, for each seed. *return* is that of greedy episodes after the last run. Many seeds are trained for too few
+steps to learn the task: those rows are about speed.
 """
 
 

@@ -41,7 +41,7 @@ done at the rate of the training's own small ones, a layer forward and backward 
 environments' steps per second under random actions, without an agent. The last columns are parts of the training's
 time: the environments; what else a rollout takes (acting, values, advantages, the replay); gradient steps, and of those
 what their products take at the rate of their size. This machine does {peak:,.0f} GFLOP/s in large products, and reads
-and writes {bandwidth:,.0f} GB/s.
+and writes {bandwidth:,.0f} GB/s: the most that was seen, as other work on it takes its part.
 """
 COLUMNS = ["work", "products", "env steps/s", "gradient steps/s", "roof", "of the roof", "of the lower roof", "alone"]
 COLUMNS += ["environments", "rest of the rollout", "gradient steps", "their products"]
@@ -205,7 +205,8 @@ def main() -> None:
     arguments = parser.parse_args()
     every = works(0.1 if arguments.quick else 1.0)
     data = (None if arguments.quick else report.read("limits")) or {"works": {}}
-    data |= {"peak": products.peak_rate(), "bandwidth": products.bandwidth()}
+    for name, rate in (("peak", products.peak_rate()), ("bandwidth", products.bandwidth())):
+        data[name] = max(rate, data.get(name, 0.0))  # other work on the machine only makes them less
     for name, work in every.items():
         if arguments.only and not any(part in name for part in arguments.only):
             continue

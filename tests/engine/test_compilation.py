@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxrl.engine import compilation
 from jaxrl.engine.compilation import CACHE_DIR, cache_directory, compile_ahead, disk_cache
 
 
@@ -84,3 +85,19 @@ def test_donated_arguments_are_used_up():
     compiled(kept, donated)
     assert donated.is_deleted()
     assert not kept.is_deleted()
+
+
+def test_of_programs_compiled_together_each_has_its_own_result_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    compile_one = compilation._compile
+    monkeypatch.setattr(compilation, "RUNS_ONCE", {"xla_backend_optimization_level": 0})
+    monkeypatch.setattr(
+        compilation, "_compile", lambda lowered, options: given.append(dict(options)) or compile_one(lowered, options)
+    )
+    (doubled, more), seconds = compilation.compile_together(
+        compilation.Program(lambda x: 2 * x, (jnp.float32(1),), runs_once=True),
+        compilation.Program(lambda x: x + 1, (jnp.float32(1),)),
+    )
+    assert (doubled(jnp.float32(3)), more(jnp.float32(3))) == (6.0, 4.0)
+    assert sorted(given, key=len) == [{}, {"xla_backend_optimization_level": 0}]
+    assert seconds > 0
