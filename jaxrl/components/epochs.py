@@ -24,17 +24,23 @@ class Passes(NamedTuple):
 
 
 def run_epochs(
-    key: jax.Array, learner: L, batch: Any, update: Callable[[L, Any], tuple[L, Metrics]], passes: Passes
+    key: jax.Array,
+    learner: L,
+    batch: Any,
+    update: Callable[[L, Any], tuple[L, Metrics]],
+    passes: Passes,
+    prepare: Callable[[Any], Any] = lambda minibatches: minibatches,
 ) -> tuple[L, Metrics]:
     """Apply `update(learner, minibatch)` over all minibatches of all epochs; returns the learner and its metrics.
 
-    `batch` has leaves [B, ...], cut along the leading axis. An epoch after the stop changes nothing and weighs nothing.
+    `batch` has leaves [B, ...], cut along the leading axis; `prepare` sees the M minibatches of an epoch at once, as
+    leaves [M, B / M, ...]. An epoch after the stop changes nothing and weighs nothing.
     """
 
     def epoch(carry: tuple[L, jax.Array], shuffle_key: jax.Array) -> tuple[tuple[L, jax.Array], Metrics]:
         learner, going = carry
         minibatches = shuffled_minibatches(shuffle_key, batch, passes.num_minibatches)
-        updated, metrics = jax.lax.scan(update, learner, minibatches)
+        updated, metrics = jax.lax.scan(update, learner, prepare(minibatches))
         metrics = jax.tree.map(lambda leaf: leaf.sum(axis=0), metrics)
         if passes.target_kl is None:
             return (updated, going), metrics

@@ -62,18 +62,3 @@ class ValueNetwork(nn.Module):
         """Values of observations with any leading axes."""
         value: jax.Array = dense(1, 1.0)(self.torso(obs))
         return value[..., 0]
-
-
-def init_network(module: nn.Module, key: jax.Array, *args: Any, method: str = "__call__") -> Any:
-    """`module.init(key, *args)`: parameters of any network, or of what `method` uses, under any number of vmaps.
-
-    Vmapped, agents are initialised one after another. The batched QR decompositions of a vmapped orthogonal
-    initialiser can wait for each other for ever on a CPU, and the sequence costs little: 0.5 ms per agent with six
-    layers, a third of what an initialiser made of matrix products alone (Newton-Schulz) costs there.
-    """
-
-    @jax.custom_batching.sequential_vmap
-    def init(key: jax.Array, args: tuple[Any, ...]) -> Any:
-        return module.init(key, *args, method=method)
-
-    return init(key, args)

@@ -1,11 +1,13 @@
 """Recurrent networks: encoder and heads see a whole rollout at once, only the memory goes step by step."""
 
+import math
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.initializers import orthogonal_kernel
 from jaxrl.components.networks import ActorOutputs
 from jaxrl.components.torsos import dense
 
@@ -72,9 +74,10 @@ class RecurrentCore(nn.Module):
         return self._output(memory), memory
 
     def _init_kernel(self, key: jax.Array, num_gates: int) -> jax.Array:
-        shape, square = (self.hidden_size, self.hidden_size), nn.initializers.orthogonal()
-        # One gate after another: jax's orthogonal initialiser must not be vmapped (see `networks.init_network`).
-        return jnp.concatenate([square(key, shape) for key in jax.random.split(key, num_gates)], axis=-1)
+        shape = (self.hidden_size, self.hidden_size)
+        normals = jax.random.normal(key, (num_gates, math.prod(shape)))
+        # One gate after another: the decompositions must not be batched (see `initializers.init_network`).
+        return jnp.concatenate([orthogonal_kernel(each, shape, gain=1.0) for each in normals], axis=-1)
 
     def _cell(self, inputs: jax.Array, memory: Memory) -> Memory:
         return self._gru(inputs, memory) if self.kind == "gru" else self._lstm(inputs, memory)

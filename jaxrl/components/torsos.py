@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.initializers import orthogonal
 from jaxrl.components.noisy import NoisyDense
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 
@@ -40,7 +41,7 @@ def activation_function(name: str) -> Callable[[jax.Array], jax.Array]:
 
 def dense(features: int, gain: float) -> nn.Dense:
     """A linear layer with an orthogonal kernel of this gain and biases 0."""
-    return nn.Dense(features, kernel_init=nn.initializers.orthogonal(gain))
+    return nn.Dense(features, kernel_init=orthogonal(gain))
 
 
 def linear(features: int, gain: float, noisy_sigma: float | None = None) -> nn.Module:

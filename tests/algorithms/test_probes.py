@@ -122,6 +122,15 @@ Q: dict[str, Any] = {
     "anneal_learning_rate": True,
     "max_grad_norm": None,
 }
+# Sequences of ten steps each: fewer of them serve, for longer.
+R2D2: dict[str, Any] = {
+    **Q,
+    "batch_size": 16,
+    "total_steps": 24_576,
+    "burn_in": 2,
+    "trace_length": 8,
+    "memory_size": 16,
+}
 RANGE: dict[str, Any] = {"value_min": -2.0, "value_max": 60.0, "num_atoms": 63}
 
 
@@ -190,7 +199,7 @@ def _actor_critic(name: str, algorithm: Any, **fields: Any) -> Learns:
 CASES = [
     Learns("ppo", lambda env: jaxrl.PPO(env, **PPO), False, _critic),
     Learns("ppo_continuous", lambda env: jaxrl.PPO(env, **PPO), True, _critic),
-    Learns("a2c", lambda env: jaxrl.A2C(env, **COMMON, total_steps=65_536, max_grad_norm=None), False, _critic),
+    Learns("a2c", lambda env: jaxrl.A2C(env, **COMMON, total_steps=131_072, max_grad_norm=None), False, _critic),
     Learns(
         "recurrent_ppo",
         lambda env: jaxrl.RecurrentPPO(
@@ -209,7 +218,7 @@ CASES = [
     ),
     Learns(
         "r2d2",
-        lambda env: jaxrl.R2D2(env, **{**Q, "batch_size": 32}, burn_in=2, trace_length=8, memory_size=16),
+        lambda env: jaxrl.R2D2(env, **R2D2),
         False,
         _rescaled_best_q,
     ),

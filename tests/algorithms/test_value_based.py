@@ -18,7 +18,7 @@ from jaxrl.algorithms.value_based.iqn import IQN
 from jaxrl.algorithms.value_based.munchausen_dqn import MunchausenDQN
 from jaxrl.algorithms.value_based.qr_dqn import QRDQN
 from jaxrl.algorithms.value_based.rainbow import Rainbow
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.replay import Batch
 from jaxrl.components.value_distributions import midpoints, quantile_huber_loss
 from jaxrl.envs.environment import TimeStep

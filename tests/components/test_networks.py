@@ -12,7 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.components.networks import CNN, MLP, ActorCritic, init_network, torso_for
+from jaxrl.components.critics import Critics
+from jaxrl.components.initializers import init_network, orthogonal
+from jaxrl.components.networks import CNN, MLP, ActorCritic, torso_for
 from jaxrl.components.torsos import ACTIVATIONS, EntryTorso, FlatTorso, patches
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, flatten
 
@@ -207,6 +209,36 @@ def test_kernels_start_orthogonal_with_their_gains_and_biases_and_free_parameter
     assert not np.allclose(params["actor_torso"]["Dense_0"]["kernel"], params["critic_torso"]["Dense_0"]["kernel"])
 
 
+def test_all_kernels_come_from_one_draw_and_so_do_those_of_an_ensemble():
+    """A draw for each layer is most of what a training's first program takes to compile."""
+    networks = {
+        "actor-critic": (ActorCritic(MLP((16, 8)), num_outputs=3), (jnp.zeros(4),)),
+        "critics": (Critics(MLP((5,)), 3, (16, 8)), (jnp.zeros(4), jnp.zeros(2))),
+    }
+    for name, (network, arguments) in networks.items():
+        drawn = str(jax.make_jaxpr(lambda key, network=network, of=arguments: init_network(network, key, *of))(KEY))
+        assert drawn.count("erf_inv") == 1, name
+        leaves = jax.tree.leaves(init_network(network, KEY, *arguments))
+        assert {type(leaf) for leaf in leaves} == {type(jnp.zeros(1))}
+        kernels = np.concatenate([np.ravel(leaf) for leaf in leaves if np.any(leaf)])
+        assert len(np.unique(np.abs(kernels))) > 0.99 * len(kernels)  # none is drawn twice
+
+
+def test_linens_own_init_draws_the_same_kind_of_kernels():
+    torso = MLP((16, 8))
+    for layer in torso.init(KEY, jnp.zeros(4))["params"].values():
+        singular_values = np.linalg.svd(layer["kernel"], compute_uv=False)
+        np.testing.assert_allclose(singular_values, np.sqrt(2.0), rtol=1e-5)
+
+
+def test_no_direction_of_a_kernel_is_likelier():
+    """Without the signs of the diagonal of R, the first entry would never be positive."""
+    keys = jax.random.split(KEY, 400)
+    kernels = np.stack([orthogonal()(key, (3, 2)) for key in keys])
+    np.testing.assert_allclose(kernels.mean(axis=0), 0.0, atol=4 * np.sqrt(1 / 3 / 400))
+    np.testing.assert_allclose((kernels**2).mean(axis=0), 1 / 3, atol=0.06)
+
+
 class Sums(nn.Module):
     """A torso of one's own, of parts set up rather than compact."""
 
@@ -231,7 +263,8 @@ def test_a_thousand_agents_are_initialised_in_one_vmap_each_as_if_alone():
     """In a process of its own with a time limit, because the naive way hangs for ever instead of failing."""
     program = """
 import jax, jax.numpy as jnp, numpy as np
-from jaxrl.components.networks import MLP, ActorCritic, init_network
+from jaxrl.components.initializers import init_network
+from jaxrl.components.networks import MLP, ActorCritic
 network = ActorCritic(MLP((64, 64)), num_outputs=2)
 keys = jax.random.split(jax.random.key(0), 1024)
 params = jax.jit(jax.vmap(lambda key: init_network(network, key, jnp.zeros(4))))(keys)

@@ -20,6 +20,9 @@ def test_surrogate_agrees_with_rlax() -> None:
         rtol=1e-6,
     )
     np.testing.assert_allclose(losses.surrogate_loss(RATIO, ADVANTAGES, None), -(RATIO * ADVANTAGES).mean(), rtol=1e-6)
+    gradient = jax.grad(losses.surrogate_loss)(RATIO, ADVANTAGES, 0.2)
+    np.testing.assert_allclose(gradient, jax.grad(rlax.clipped_surrogate_pg_loss)(RATIO, ADVANTAGES, 0.2), rtol=1e-6)
+    assert 0 < (gradient == 0).sum() < len(RATIO)
 
 
 def test_clipped_value_loss_takes_the_larger_error() -> None:
@@ -28,6 +31,13 @@ def test_clipped_value_loss_takes_the_larger_error() -> None:
     expected = 0.5 * (1.8**2 + 1.0) / 2
     np.testing.assert_allclose(losses.value_loss(values, targets, old, 0.2), expected, rtol=1e-6)
     np.testing.assert_allclose(losses.value_loss(values, targets), 0.5 * (1.0 + 1.0) / 2)
+
+
+def test_no_gradient_comes_from_a_value_out_of_reach() -> None:
+    """Where the error of the old value's neighbourhood is the larger one and V is beyond it."""
+    values, old, targets = jnp.array([1.0, 1.0, -1.0]), jnp.array([0.0, 0.9, 0.0]), jnp.array([2.0, 0.0, 2.0])
+    gradient = jax.grad(losses.value_loss)(values, targets, old, 0.2)
+    np.testing.assert_allclose(gradient, jnp.array([0.0, 1.0, -3.0]) / 3, rtol=1e-6)
 
 
 def test_advantage_weights_are_clipped_exponentials_without_gradient() -> None:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.q_networks import ActionHead, ImplicitQNetwork, QNetwork, RecurrentQNetwork
 from jaxrl.components.recurrent import RecurrentActorCritic
 from jaxrl.components.torsos import MLP, FlatTorso

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.components.networks import MLP, init_network
+from jaxrl.components.initializers import init_network
+from jaxrl.components.networks import MLP
 from jaxrl.components.recurrent import RecurrentActorCritic
 
 T, N, SIZE = 12, 3, 8

@@ -55,26 +55,26 @@ def counted(traced: Any) -> dict[str, int]:
     # The kernels and buffers of a real run, whatever flags are set; LLVM need not make good code of them.
     options = {"xla_cpu_use_fusion_emitters": True, "xla_backend_optimization_level": 0}
     compiled = traced.lower().compile(compiler_options=options)
-    primitives = list(_primitives(traced.jaxpr.jaxpr, in_loop=False))
-    in_loops = [name for name, in_loop in primitives if in_loop]
+    all_primitives = list(primitives(traced.jaxpr.jaxpr))
+    in_loops = [name for name, depth in all_primitives if depth]
     return {
         "kernels in loops": _kernels_in_loops(compiled.as_text()),
         "sorts in loops": sum(name in ("sort", "top_k", "approx_top_k") for name in in_loops),
         "scatters in loops": sum(name.startswith("scatter") for name in in_loops),
         "random draws in loops": sum(name in RANDOM for name in in_loops),
-        "host transfers": sum("callback" in name or name in ("infeed", "outfeed") for name, _ in primitives),
+        "host transfers": sum("callback" in name or name in ("infeed", "outfeed") for name, _ in all_primitives),
         "temporary bytes": compiled.memory_analysis().temp_size_in_bytes,
     }
 
 
-def _primitives(jaxpr: core.Jaxpr, in_loop: bool) -> Iterator[tuple[str, bool]]:
-    """Every operation, and whether a loop repeats it."""
+def primitives(jaxpr: core.Jaxpr, depth: int = 0) -> Iterator[tuple[str, int]]:
+    """Every operation, and how many loops deep it is."""
     for equation in jaxpr.eqns:
         name = equation.primitive.name
-        yield name, in_loop
+        yield name, depth
         for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
             if _is_jaxpr(inner):
-                yield from _primitives(getattr(inner, "jaxpr", inner), in_loop or name in LOOPS)
+                yield from primitives(getattr(inner, "jaxpr", inner), depth + (name in LOOPS))
 
 
 def _is_jaxpr(value: Any) -> bool:

@@ -24,7 +24,7 @@ from jaxrl.components import normalization
 from jaxrl.components.axis import of_first, own_key, share
 from jaxrl.components.continuous import ContinuousPolicy, bounded_box, num_entries, scaled, unscaled
 from jaxrl.components.critics import ActorNetwork, Critics
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.normalization import RunningStats
 from jaxrl.components.off_policy import OffPolicySettings, learn_from_replay, ring_for
 from jaxrl.components.replay import Batch, Replay, Step, empty_replay, kept, step_shapes, write

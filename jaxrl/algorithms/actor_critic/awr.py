@@ -32,7 +32,8 @@ from jaxrl.components import normalization
 from jaxrl.components import policy_losses as losses
 from jaxrl.components.axis import own_key, share
 from jaxrl.components.distributions import Head, action_head
-from jaxrl.components.networks import ActorCritic, ValueNetwork, init_network, torso_for
+from jaxrl.components.initializers import init_network
+from jaxrl.components.networks import ActorCritic, ValueNetwork, torso_for
 from jaxrl.components.normalization import RunningStats
 from jaxrl.components.off_policy import Source, iterations_before, learn_from
 from jaxrl.components.policies import ActorPolicy

@@ -24,7 +24,7 @@ from jaxrl.components.categorical import Categorical
 from jaxrl.components.critics import ActionCritics
 from jaxrl.components.distributions import CategoricalHead
 from jaxrl.components.exploration import num_actions
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.policies import ActorPolicy, action_mask
 from jaxrl.components.replay import Batch, Step, kept
 from jaxrl.components.rollouts import Actor, World, unroll

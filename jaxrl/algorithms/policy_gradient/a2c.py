@@ -20,7 +20,8 @@ from jaxrl.algorithm import num_iterations
 from jaxrl.components import policy_losses as losses
 from jaxrl.components.axis import own_key, share
 from jaxrl.components.distributions import Head, action_head
-from jaxrl.components.networks import ActorCritic, init_network, torso_for
+from jaxrl.components.initializers import init_network
+from jaxrl.components.networks import ActorCritic, torso_for
 from jaxrl.components.optimizers import rmsprop
 from jaxrl.components.policies import ActorPolicy
 from jaxrl.components.returns import generalized_advantages

@@ -16,6 +16,7 @@ successor.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import flax.linen as nn
@@ -28,7 +29,8 @@ from jaxrl.components import policy_losses as losses
 from jaxrl.components.axis import mean_over, own_key, share
 from jaxrl.components.distributions import Head, action_head
 from jaxrl.components.epochs import Passes, run_epochs
-from jaxrl.components.networks import ActorCritic, init_network, torso_for
+from jaxrl.components.initializers import init_network
+from jaxrl.components.networks import ActorCritic, torso_for
 from jaxrl.components.normalizers import Normalizers, initial_normalizers
 from jaxrl.components.optimizers import adam
 from jaxrl.components.policies import ActorPolicy, action_mask
@@ -232,8 +234,15 @@ def ppo_learn(
         updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
         return replace(learner, params=optax.apply_updates(learner.params, updates), opt_state=opt_state), metrics
 
+    def prepare(minibatches: Any) -> Any:
+        if not ppo.normalize_advantages:
+            return minibatches
+        # For all of an epoch at once: devices then exchange the sums of an epoch and not those of each minibatch.
+        normalized = jax.vmap(partial(losses.normalized, axis=ppo.axis))(minibatches.advantage)
+        return replace(minibatches, advantage=normalized)
+
     passes = Passes(ppo.num_epochs, ppo.num_minibatches, ppo.target_kl, ppo.axis)
-    learner, metrics = run_epochs(key, learner, batch, update, passes)
+    learner, metrics = run_epochs(key, learner, batch, update, passes, prepare)
     if ppo.adaptive_kl is not None:
         kl = mean_over(ppo.axis, batch.old.kl(ppo.forward(learner.params, batch)[0]).mean())
         coefficient = losses.adapted_coefficient(learner.kl_coefficient, kl, ppo.adaptive_kl)
@@ -243,13 +252,12 @@ def ppo_learn(
 
 
 def ppo_loss(ppo: "AnyPPO", params: Any, kl_coefficient: jax.Array, batch: Any) -> tuple[jax.Array, Metrics]:
-    """Eq. 9 of the paper as a loss, and eq. 8's penalty, on a minibatch."""
+    """Eq. 9 of the paper as a loss, and eq. 8's penalty, on a minibatch; its advantages count as they are."""
     distribution, value = ppo.forward(params, batch)
     log_ratio = distribution.log_prob(batch.action) - batch.log_prob
     ratio, entropy = jnp.exp(log_ratio), distribution.entropy().mean()
-    advantage = losses.normalized(batch.advantage, ppo.axis) if ppo.normalize_advantages else batch.advantage
 
-    policy_loss = losses.surrogate_loss(ratio, advantage, ppo.clip_range)
+    policy_loss = losses.surrogate_loss(ratio, batch.advantage, ppo.clip_range)
     value_loss = losses.value_loss(value, batch.target, batch.value, ppo.value_clip_range)
     loss = policy_loss + ppo.value_coefficient * value_loss - ppo.entropy_coefficient * entropy
     if ppo.adaptive_kl is not None:

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from jaxrl.algorithms.policy_gradient.ppo import Learner, ppo_learn, ppo_optimizer
 from jaxrl.components.axis import own_key, share
 from jaxrl.components.distributions import Head, action_head
-from jaxrl.components.networks import init_network, torso_for
+from jaxrl.components.initializers import init_network
+from jaxrl.components.networks import torso_for
 from jaxrl.components.normalizers import initial_normalizers
 from jaxrl.components.policies import RecurrentActorPolicy, action_mask
 from jaxrl.components.recurrent import RecurrentActorCritic, by_environment

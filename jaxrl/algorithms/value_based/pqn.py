@@ -28,7 +28,7 @@ from jaxrl.components.axis import own_key, share
 from jaxrl.components.categorical import masked
 from jaxrl.components.epochs import Passes, run_epochs
 from jaxrl.components.exploration import num_actions
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.normalization import RunningStats
 from jaxrl.components.optimizers import radam
 from jaxrl.components.policies import action_mask

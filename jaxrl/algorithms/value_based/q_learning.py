@@ -23,7 +23,7 @@ from jaxrl.algorithm import num_iterations
 from jaxrl.components import normalization
 from jaxrl.components.axis import own_key, share
 from jaxrl.components.exploration import num_actions
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.normalization import RunningStats
 from jaxrl.components.off_policy import OffPolicySettings, learn_from_replay, ring_for
 from jaxrl.components.optimizers import adam

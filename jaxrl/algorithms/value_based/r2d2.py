@@ -25,7 +25,7 @@ from jaxrl.components import normalization
 from jaxrl.components import value_losses as losses
 from jaxrl.components.axis import own_key, share
 from jaxrl.components.exploration import epsilon_ladder, greedy_action, num_actions
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.off_policy import Source, iterations_before, learn_from
 from jaxrl.components.policies import action_mask
 from jaxrl.components.q_networks import RecurrentQNetwork

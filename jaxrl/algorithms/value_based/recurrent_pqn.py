@@ -28,7 +28,7 @@ from jaxrl.algorithms.value_based.pqn import (
 )
 from jaxrl.components.axis import own_key
 from jaxrl.components.exploration import num_actions
-from jaxrl.components.networks import init_network
+from jaxrl.components.initializers import init_network
 from jaxrl.components.q_networks import RecurrentQNetwork
 from jaxrl.components.recurrent import by_environment
 from jaxrl.components.rollout_values import successor_values

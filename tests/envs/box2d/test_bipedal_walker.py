@@ -17,6 +17,7 @@ from scipy import stats
 from jaxrl.envs import draw, make
 from jaxrl.envs.box2d import bipedal_walker, geometry, heuristics, terrain
 from jaxrl.envs.box2d.ray_casts import cast_rays
+from jaxrl.envs.drawing.shapes import VIOLET
 from jaxrl.envs.spaces import Box
 
 ENV = make("BipedalWalker-v3")
@@ -166,7 +167,9 @@ def test_it_is_drawn_with_its_legs_on_the_ground():
     assert earth[1] > earth[2]  # green
     assert (picture[ground - 5, column] != sky).any()  # a foot
     hull = 400 - round(float(state.world.position[bipedal_walker.HULL, 1]) * 30)
-    assert picture[hull, 120, 2] > 150 > picture[hull, 120, 1]  # violet
+    assert (picture[hull, 120] == VIOLET).all()
+    assert (picture[hull + 5, 150] == VIOLET).all()
+    assert (picture[hull - 6, 150] == sky).all()  # the hull is cut off there, above in front
 
 
 @pytest.mark.parametrize(
