@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from jaxrl.cli.main import main
@@ -32,8 +33,9 @@ def test_joblib_trains_every_combination(tmp_path: Path) -> None:
     assert "seeds must be a whole number of at least 1, got 0" in ended.stderr
     assert main(["train", *WORDS, "seeds=1", f"directory={tmp_path / 'alone'}"]) == 0
     found, expected = load_run(tmp_path / "swept" / "seeds=1"), load_run(tmp_path / "alone")
+    # The other process compiles its first program otherwise: last digits differ, the more in sums that cancel.
     for name, values in expected.metrics.items():
-        assert values.tolist() == [pytest.approx(row, rel=1e-4, nan_ok=True) for row in found.metrics[name].tolist()]
+        np.testing.assert_allclose(found.metrics[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize(

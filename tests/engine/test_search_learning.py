@@ -35,7 +35,7 @@ def test_halving_keeps_the_learning_rates_that_learn(ppo):
     rates = [1e-6, 1e-5, 1e-3, 2e-3]
     options = {"seeds": 2, "num_reports": 16, "eval_episodes": 16, "progress": False, "devices": 2}
     with long_runs.engine():
-        longer = dataclasses.replace(ppo, total_steps=100_000)
+        longer = dataclasses.replace(ppo, total_steps=150_000)  # at 2e-3 all of 24 seeds come to 500
         halved = jaxrl.sweep(longer, {"learning_rate": rates}, search=jaxrl.SuccessiveHalving(rungs=2), **options)
     assert {row.values["learning_rate"] for row in halved.ranking[:2]} == {1e-3, 2e-3}
     assert halved.ranking[0].result.estimate >= 475
