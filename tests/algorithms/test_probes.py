@@ -216,12 +216,7 @@ CASES = [
         False,
         _recurrent_best_q,
     ),
-    Learns(
-        "r2d2",
-        lambda env: jaxrl.R2D2(env, **R2D2),
-        False,
-        _rescaled_best_q,
-    ),
+    Learns("r2d2", lambda env: jaxrl.R2D2(env, **R2D2), False, _rescaled_best_q),
     _family("dqn", DQN),
     _family("c51", jaxrl.C51, **RANGE),
     _family("qr_dqn", jaxrl.QRDQN, num_quantiles=8),

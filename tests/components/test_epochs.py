@@ -16,7 +16,7 @@ BATCH = jnp.arange(12.0) ** 2
 
 
 def _seen(seen: jax.Array, minibatch: jax.Array) -> tuple[jax.Array, Metrics]:
-    """Notes the minibatch at the front, and measures its mean and spread."""
+    """Notes the minibatch at the front, and measures its mean and its largest entry."""
     metrics = {"mean": mean(minibatch), "largest": mean(minibatch.max())}
     return jnp.concatenate([minibatch, seen[: -len(minibatch)]]), metrics
 

@@ -234,7 +234,7 @@ def ppo_learn(
         updates, opt_state = optimizer.update(gradient, learner.opt_state, learner.params)
         return replace(learner, params=optax.apply_updates(learner.params, updates), opt_state=opt_state), metrics
 
-    def prepare(minibatches: Any) -> Any:
+    def with_normalized_advantages(minibatches: Any) -> Any:
         if not ppo.normalize_advantages:
             return minibatches
         # For all of an epoch at once: devices then exchange the sums of an epoch and not those of each minibatch.
@@ -242,7 +242,7 @@ def ppo_learn(
         return replace(minibatches, advantage=normalized)
 
     passes = Passes(ppo.num_epochs, ppo.num_minibatches, ppo.target_kl, ppo.axis)
-    learner, metrics = run_epochs(key, learner, batch, update, passes, prepare)
+    learner, metrics = run_epochs(key, learner, batch, update, passes, with_normalized_advantages)
     if ppo.adaptive_kl is not None:
         kl = mean_over(ppo.axis, batch.old.kl(ppo.forward(learner.params, batch)[0]).mean())
         coefficient = losses.adapted_coefficient(learner.kl_coefficient, kl, ppo.adaptive_kl)
