@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxrl.components.initializers import orthogonal
 from jaxrl.components.noisy import NoisyDense
+from jaxrl.components.products import dot_general
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -41,7 +42,7 @@ def activation_function(name: str) -> Callable[[jax.Array], jax.Array]:
 
 def dense(features: int, gain: float) -> nn.Dense:
     """A linear layer with an orthogonal kernel of this gain and biases 0."""
-    return nn.Dense(features, kernel_init=orthogonal(gain))
+    return nn.Dense(features, kernel_init=orthogonal(gain), dot_general=dot_general)
 
 
 def linear(features: int, gain: float, noisy_sigma: float | None = None) -> nn.Module:
