@@ -95,21 +95,21 @@ def over_agents(
 ) -> Callable[..., Any]:
     """`vmap` of `function`, which is written for one agent, spread over the devices of `mesh` where there is one.
 
-    The second argument are keys [m]. A single agent is not mapped: its branches stay branches, and its environments may
-    be ones that cannot be copied.
+    The second argument are keys [m]. A single agent, of all or of a device, is not mapped: its products are quicker so,
+    its branches stay branches, and its environments may be ones that cannot be copied.
     """
     mapped = jax.vmap(function, in_axes=tuple(in_axes))
+
+    def on_one_device(*arguments: Any) -> Any:
+        if len(arguments[1]) > 1:
+            return mapped(*arguments)
+        found = function(*map(_only, in_axes, arguments))
+        return jax.tree.map(lambda leaf: leaf[None], found)
+
     if mesh is None:
-
-        def on_one_device(*arguments: Any) -> Any:
-            if len(arguments[1]) > 1:
-                return mapped(*arguments)
-            found = function(*map(_only, in_axes, arguments))
-            return jax.tree.map(lambda leaf: leaf[None], found)
-
         return on_one_device
     # shard_map, not a sharded jit: no compiler's choice can put a collective between agents.
-    return jax.shard_map(mapped, mesh=mesh, in_specs=tuple(in_specs), out_specs=out_specs, check_vma=False)
+    return jax.shard_map(on_one_device, mesh=mesh, in_specs=tuple(in_specs), out_specs=out_specs, check_vma=False)
 
 
 def _only(axes: Any, tree: Any) -> Any:
