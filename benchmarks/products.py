@@ -9,6 +9,11 @@ import jax
 import jax.extend
 import jax.numpy as jnp
 
+from jaxrl.components.products import product
+
+Multiply = Callable[[jax.Array, jax.Array], jax.Array]
+"""(inputs [..., I], kernel [I, O]) -> outputs [..., O]."""
+
 PEAK_SIZE = 2_048
 BANDWIDTH_BYTES = 2**28
 
@@ -48,19 +53,23 @@ def peak_rate() -> float:
     return 2 * PEAK_SIZE**3 / _seconds(lambda matrix: matrix @ matrix, matrix)
 
 
-def layer_rate(batch: int, width: int) -> float:
-    """FLOP/s of a layer [batch, width] x [width, width] forward, and backward to its input and to its weights."""
-    count = max(1, 2**31 // (6 * batch * width * width))
+def layer_seconds(multiply: Multiply, rows: int, num_inputs: int, num_outputs: int) -> float:
+    """Seconds of a layer [rows, num_inputs] x [num_inputs, num_outputs] forward, and backward to both."""
+    count = max(1, 2**31 // (6 * rows * num_inputs * num_outputs))
 
     def layer(carry: Any, _: None) -> Any:
-        inputs, weights = carry
-        outputs = inputs @ weights
-        to_inputs = outputs @ weights.T
-        return (to_inputs, weights + 1e-9 * (inputs.T @ outputs)), None
+        outputs, backward = jax.vjp(multiply, *carry)
+        return jax.tree.map(lambda old, gradient: old + 1e-9 * gradient, carry, backward(outputs)), None
 
-    weights = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (width, width)))[0]
-    start = (jax.random.normal(jax.random.key(1), (batch, width)), weights)
-    return 6 * batch * width * width * count / _seconds(lambda start: jax.lax.scan(layer, start, None, count)[0], start)
+    inputs_key, kernel_key = jax.random.split(jax.random.key(0))
+    kernel = jax.random.normal(kernel_key, (num_inputs, num_outputs)) / math.sqrt(num_inputs)
+    start = (jax.random.normal(inputs_key, (rows, num_inputs)), kernel)
+    return _seconds(lambda start: jax.lax.scan(layer, start, None, count)[0], start) / count
+
+
+def layer_rate(rows: int, width: int) -> float:
+    """FLOP/s of a square layer as the networks have it."""
+    return 6 * rows * width * width / layer_seconds(product, rows, width, width)
 
 
 def bandwidth() -> float:
