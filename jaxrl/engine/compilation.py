@@ -20,13 +20,6 @@ DETERMINISTIC: Mapping[str, Any] = MappingProxyType({"xla_gpu_deterministic_ops"
 RUNS_ONCE: Mapping[str, Any] = MappingProxyType({"xla_backend_optimization_level": 1})
 """On a CPU, for a program that runs once: a third less time to compile, and hardly more to run."""
 
-KEEPS_TO_ITS_CORE: Mapping[str, Any] = MappingProxyType({"xla_cpu_experimental_ynn_fusion_type": ""})
-"""On a CPU whose cores are devices, where each trains one agent or a part of one: no products by the library YNN.
-
-It spreads each small product over all cores, where it waits for the products of the other devices, and such programs
-take 1.3 to 2 times as long. With several agents to a device the products are larger and the library is worth it.
-"""
-
 _options: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("options", default=MappingProxyType({}))
 
 
@@ -38,7 +31,6 @@ class Program(NamedTuple):
     """Or their shapes."""
     donate: tuple[int, ...] = ()
     runs_once: bool = False
-    keeps_to_its_core: bool = False
 
 
 def compile_ahead(function: Callable[..., Any], *args: Any, donate: tuple[int, ...] = ()) -> tuple[Any, float]:
@@ -65,20 +57,8 @@ def _compile(lowered: jax.stages.Lowered, options: Mapping[str, Any]) -> jax.sta
 
 
 def _options_of(program: Program) -> Mapping[str, Any]:
-    if jax.default_backend() != "cpu":
-        return _options.get()
-    once = RUNS_ONCE if program.runs_once else {}
-    core = KEEPS_TO_ITS_CORE if program.keeps_to_its_core and _is_known(KEEPS_TO_ITS_CORE) else {}
-    return {**_options.get(), **once, **core}
-
-
-def _is_known(options: Mapping[str, Any]) -> bool:
-    """Whether this version of XLA has them: they are experimental, and another may not."""
-    try:
-        jax.jit(lambda: 0).lower().compile(compiler_options=dict(options))
-    except jax.errors.JaxRuntimeError:
-        return False
-    return True
+    once = RUNS_ONCE if program.runs_once and jax.default_backend() == "cpu" else {}
+    return {**_options.get(), **once}
 
 
 def deterministic(is_wanted: bool) -> Mapping[str, Any]:

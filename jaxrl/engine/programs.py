@@ -91,12 +91,7 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
     is_active = _shapes(jax.ShapeDtypeStruct((chunk,), bool), mesh, MEMBERS)
     (first, further), seconds = compile_together(
         Program(beginning, (agents, keys), runs_once=True),
-        Program(
-            going_on,
-            (agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1)),
-            donate=(2,),
-            keeps_to_its_core=_is_alone_on_its_core(chunk, mesh),
-        ),
+        Program(going_on, (agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1)), donate=(2,)),
     )
     state_bytes = (
         tree_bytes(state_shape(population.algorithm, population.keys[0], num_columns(mesh))) * chunk // num_rows(mesh)
@@ -123,10 +118,7 @@ def compile_refill(population: Population, mesh: Mesh | None, agents: Any, run_k
     program = over_agents(
         again, (population.axes, 0, 0, None, None), mesh, (population.specs, MEMBERS, specs, P(), P()), specs
     )
-    args = (agents, run_keys, states, jnp.int32(0), jnp.int32(1))
-    is_alone = _is_alone_on_its_core(len(run_keys), mesh)  # as the program that played it first
-    ((compiled,), _) = compile_together(Program(program, args, donate=(2,), keeps_to_its_core=is_alone))
-    return compiled
+    return compile_ahead(program, agents, run_keys, states, jnp.int32(0), jnp.int32(1), donate=(2,))[0]
 
 
 def compile_evaluate(
@@ -143,11 +135,6 @@ def compile_evaluate(
     specs = (population.specs, MEMBERS, state_specs(states, mesh))
     program = over_agents(play, (population.axes, 0, 0), mesh, specs, MEMBERS)
     return compile_ahead(program, agents, keys, states)
-
-
-def _is_alone_on_its_core(chunk: int, mesh: Mesh | None) -> bool:
-    """Whether each device of several trains one of the chunk's agents, or a part of one."""
-    return mesh is not None and len(mesh.local_devices) > 1 and chunk == num_rows(mesh)
 
 
 def state_shape(algorithm: Algorithm[Any], key: jax.Array, devices_per_agent: int) -> Any:

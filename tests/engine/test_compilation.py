@@ -1,10 +1,8 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from drift import DRIFT
 
-import jaxrl
-from jaxrl.engine import compilation, programs
+from jaxrl.engine import compilation
 from jaxrl.engine.compilation import CACHE_DIR, cache_directory, compile_ahead, disk_cache
 
 
@@ -103,25 +101,3 @@ def test_of_programs_compiled_together_each_has_its_own_result_and_options(monke
     assert (doubled(jnp.float32(3)), more(jnp.float32(3))) == (6.0, 4.0)
     assert sorted(given, key=len) == [{}, {"xla_backend_optimization_level": 0}]
     assert seconds > 0
-
-
-@pytest.mark.parametrize(("seeds", "devices", "keeps"), [(1, 1, False), (2, 2, True), (4, 2, False)])
-def test_a_device_that_trains_one_agent_keeps_to_its_core(seeds, devices, keeps, monkeypatch):
-    asked = []
-    compile_together = programs.compile_together
-
-    def recorded(*together):
-        asked.extend(dict(compilation._options_of(each)) for each in together)
-        return compile_together(*together)
-
-    monkeypatch.setattr(programs, "compile_together", recorded)
-    jaxrl.run(DRIFT, seeds=seeds, devices=devices, eval_episodes=0, num_reports=1, progress=False)
-    _, training = asked
-    assert training == (compilation.KEEPS_TO_ITS_CORE if keeps else {})
-
-
-def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
-    program = compilation.Program(jnp.sin, (jnp.ones(3),), keeps_to_its_core=True)
-    assert compilation._options_of(program) == compilation.KEEPS_TO_ITS_CORE
-    monkeypatch.setattr(compilation, "KEEPS_TO_ITS_CORE", {"xla_cpu_an_option_of_another_time": ""})
-    assert compilation._options_of(program) == {}
