@@ -11,9 +11,6 @@ import jax.numpy as jnp
 
 from jaxrl.components.products import product
 
-Multiply = Callable[[jax.Array, jax.Array], jax.Array]
-"""(inputs [..., I], kernel [I, O]) -> outputs [..., O]."""
-
 PEAK_SIZE = 2_048
 BANDWIDTH_BYTES = 2**28
 
@@ -53,23 +50,17 @@ def peak_rate() -> float:
     return 2 * PEAK_SIZE**3 / _seconds(lambda matrix: matrix @ matrix, matrix)
 
 
-def layer_seconds(multiply: Multiply, rows: int, num_inputs: int, num_outputs: int) -> float:
-    """Seconds of a layer [rows, num_inputs] x [num_inputs, num_outputs] forward, and backward to both."""
-    count = max(1, 2**31 // (6 * rows * num_inputs * num_outputs))
+def layer_rate(rows: int, width: int) -> float:
+    """FLOP/s of a layer [rows, width] x [width, width] as networks have it, forward and backward to both."""
+    count = max(1, 2**31 // (6 * rows * width * width))
 
     def layer(carry: Any, _: None) -> Any:
-        outputs, backward = jax.vjp(multiply, *carry)
+        outputs, backward = jax.vjp(product, *carry)
         return jax.tree.map(lambda old, gradient: old + 1e-9 * gradient, carry, backward(outputs)), None
 
-    inputs_key, kernel_key = jax.random.split(jax.random.key(0))
-    kernel = jax.random.normal(kernel_key, (num_inputs, num_outputs)) / math.sqrt(num_inputs)
-    start = (jax.random.normal(inputs_key, (rows, num_inputs)), kernel)
-    return _seconds(lambda start: jax.lax.scan(layer, start, None, count)[0], start) / count
-
-
-def layer_rate(rows: int, width: int) -> float:
-    """FLOP/s of a square layer as the networks have it."""
-    return 6 * rows * width * width / layer_seconds(product, rows, width, width)
+    weights = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (width, width)))[0]
+    start = (jax.random.normal(jax.random.key(1), (rows, width)), weights)
+    return 6 * rows * width * width * count / _seconds(lambda start: jax.lax.scan(layer, start, None, count)[0], start)
 
 
 def bandwidth() -> float:
