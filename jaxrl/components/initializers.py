@@ -4,6 +4,7 @@ import contextlib
 import contextvars
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -15,6 +16,9 @@ from jaxrl.pytree import dataclass, static
 Initializer = Callable[[jax.Array, tuple[int, ...]], Any]
 
 
+# The jits here are for the time that tracing takes: flax evaluates a layer's initialiser abstractly wherever the layer
+# is applied, and what is traced is kept for kernels of one shape.
+@partial(jax.jit, static_argnames=("shape", "gain"))
 def orthogonal_kernel(normals: jax.Array, shape: tuple[int, ...], gain: float) -> jax.Array:
     """The kernel of that shape that as many standard normals give; no direction is likelier (Mezzadri 2007)."""
     *lead, rows, columns = shape
@@ -56,9 +60,14 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     def initialize(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Any:
         if _is_drawn_later.get():
             return Kernel(jnp.zeros(shape, dtype), gain)
-        return orthogonal_kernel(jax.random.normal(key, (math.prod(shape),)), shape, gain)
+        return _lone_kernel(key, shape, gain)
 
     return initialize
+
+
+@partial(jax.jit, static_argnames=("shape", "gain"))
+def _lone_kernel(key: jax.Array, shape: tuple[int, ...], gain: float) -> jax.Array:
+    return orthogonal_kernel(jax.random.normal(key, (math.prod(shape),)), shape, gain)
 
 
 def init_network(module: nn.Module, key: jax.Array, *args: Any, method: str = "__call__") -> Any:
