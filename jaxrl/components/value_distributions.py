@@ -60,23 +60,38 @@ class Categorical:
         one that falls on a return stays whole. With discount 0 everything is at r.
         """
         chex.assert_equal_shape([reward, discount, probabilities[..., 0]])
-        shares: jax.Array = jnp.vectorize(self._shares, signature="(),()->(j,k)")(reward, discount)
-        # A scatter-add is O(K) and took half the time on a CPU (13 to 25 us for [128, 51] against 30 to 60), but on a
-        # GPU it adds in any order, so that the same key would no longer give the same bits.
-        return jnp.einsum("...jk,...j->...k", shares, probabilities, precision=jax.lax.Precision.HIGHEST)
+        projected: jax.Array = jnp.vectorize(self._projected, signature="(k),(),()->(k)")(
+            probabilities, reward, discount
+        )
+        return projected
 
-    def _shares(self, reward: jax.Array, discount: jax.Array) -> jax.Array:
-        """[K, K]: how much of the mass of each moved return falls on each fixed one, for one transition."""
+    def _projected(self, probabilities: jax.Array, reward: jax.Array, discount: jax.Array) -> jax.Array:
+        """`project` for one transition."""
         last = self.num_atoms - 1
         moved = reward + discount * self.support
         # In units of the spacing, where differences of near numbers are exact and the mass stays 1.
         position = jnp.clip((moved - self.value_min) / (self.value_max - self.value_min) * last, 0.0, last)
-        return jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(self.num_atoms)[None, :]), 0.0)
+        # On a GPU a scatter-add adds in any order, so that the same key would no longer give the same bits.
+        return jax.lax.platform_dependent(position, probabilities, cpu=deal_out_by_scatter, default=deal_out)
 
     @staticmethod
     def cross_entropy(target_probabilities: jax.Array, logits: jax.Array) -> jax.Array:
         """-sum_i p_i log softmax(logits)_i, both [..., K] -> [...]; its gradient is that of KL(p || softmax)."""
         return -(target_probabilities * jax.nn.log_softmax(logits)).sum(axis=-1)
+
+
+def deal_out(position: jax.Array, mass: jax.Array) -> jax.Array:
+    """Share each mass between the whole numbers on both sides of its position: [K] and [K] to [K]."""
+    shares = jnp.maximum(1.0 - jnp.abs(position[:, None] - jnp.arange(len(mass))[None, :]), 0.0)
+    return jnp.dot(mass, shares, precision=jax.lax.Precision.HIGHEST)
+
+
+def deal_out_by_scatter(position: jax.Array, mass: jax.Array) -> jax.Array:
+    """The same in O(K) in place of O(K^2), with which C51 is two to three times as fast on a CPU."""
+    below = jnp.floor(position)
+    index, above_share = below.astype(jnp.int32), position - below
+    shared = jnp.zeros_like(mass).at[index].add(mass * (1.0 - above_share))
+    return shared.at[jnp.minimum(index + 1, len(mass) - 1)].add(mass * above_share)
 
 
 @dataclass

@@ -8,7 +8,15 @@ import rlax
 from scipy.stats import norm
 
 from jaxrl.components.exploration import greedy_action
-from jaxrl.components.value_distributions import Categorical, Expected, Quantiles, midpoints, quantile_huber_loss
+from jaxrl.components.value_distributions import (
+    Categorical,
+    Expected,
+    Quantiles,
+    deal_out,
+    deal_out_by_scatter,
+    midpoints,
+    quantile_huber_loss,
+)
 from jaxrl.components.value_losses import pick
 
 B, A, K, M = 32, 4, 21, 7
@@ -51,6 +59,22 @@ def test_projection_agrees_with_rlax_and_with_the_paper_s_loop() -> None:
     for row in range(B):
         loop = projected_by_loop(PROBABILITIES[row], float(REWARD[row]), float(DISCOUNT[row]), -5.0, 5.0)
         np.testing.assert_allclose(actual[row], loop, atol=2e-6)
+
+
+@pytest.mark.parametrize("way", [deal_out, deal_out_by_scatter])
+def test_each_platform_s_way_shares_a_mass_between_its_neighbours(way) -> None:  # type: ignore[no-untyped-def]
+    position = jnp.concatenate([jnp.array([0.0, 3.0, 3.25, K - 1.5, K - 1.0]), jnp.full(K - 5, 7.0)])
+    mass = jnp.arange(1.0, K + 1.0)
+    expected = np.zeros(K)
+    expected[[0, 3, 4, K - 2, K - 1, 7]] = [1, 2 + 3 * 0.75, 3 * 0.25, 2, 2 + 5, sum(range(6, K + 1))]
+    np.testing.assert_allclose(way(position, mass), expected, rtol=1e-6)
+    assert np.isnan(way(position.at[1].set(jnp.nan), mass)).any()  # a broken reward is not passed over in silence
+
+
+@pytest.mark.parametrize(("platform", "scatters"), [("cpu", 2), ("cuda", 0), ("tpu", 0)])
+def test_only_a_cpu_scatters(platform: str, scatters: int) -> None:
+    traced = jax.jit(FORM.project).trace(PROBABILITIES, REWARD, DISCOUNT)
+    assert traced.lower(lowering_platforms=(platform,)).as_text().count('"stablehlo.scatter"') == scatters
 
 
 @pytest.mark.parametrize("reward", [-3.0, 0.0, 0.25, 4.9, 100.0, -100.0])
