@@ -20,10 +20,6 @@ os.environ["XLA_FLAGS"] = " ".join(
 
 import jax
 
-from jaxrl.engine import compilation
-
-compilation.RUNS_ONCE = {}  # it would be an optimisation here
-
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # A second run of the tests, and the other workers, take their compiled programs from here.
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))

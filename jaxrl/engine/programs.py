@@ -90,7 +90,7 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
     states, run_keys = _shapes(states, mesh, specs), _shapes(run_keys, mesh, MEMBERS)
     is_active = _shapes(jax.ShapeDtypeStruct((chunk,), bool), mesh, MEMBERS)
     (first, further), seconds = compile_together(
-        Program(beginning, (agents, keys), runs_once=True),
+        Program(beginning, (agents, keys)),
         Program(going_on, (agents, run_keys, states, is_active, jnp.int32(0), jnp.int32(1)), donate=(2,)),
     )
     state_bytes = (

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import jaxrl
-from jaxrl.engine import checkpoints, compilation
+from jaxrl.engine import checkpoints
 from jaxrl.engine.reporting import tables
-
-compilation.RUNS_ONCE = {}  # as the tests have it: the same program gives the same bits
 
 ON_POLICY: dict[str, Any] = {"env": "CartPole-v1", "total_steps": 8_000, "num_envs": 4, "num_steps": 32}
 ON_POLICY |= {"num_minibatches": 1, "hidden_sizes": (8,), "normalize_observations": True}

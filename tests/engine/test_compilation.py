@@ -87,17 +87,25 @@ def test_donated_arguments_are_used_up():
     assert not kept.is_deleted()
 
 
-def test_of_programs_compiled_together_each_has_its_own_result_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = []
-    compile_one = compilation._compile
-    monkeypatch.setattr(compilation, "RUNS_ONCE", {"xla_backend_optimization_level": 0})
-    monkeypatch.setattr(
-        compilation, "_compile", lambda lowered, options: given.append(dict(options)) or compile_one(lowered, options)
-    )
+def test_of_programs_compiled_together_each_has_its_own_result() -> None:
     (doubled, more), seconds = compilation.compile_together(
-        compilation.Program(lambda x: 2 * x, (jnp.float32(1),), runs_once=True),
+        compilation.Program(lambda x: 2 * x, (jnp.float32(1),)),
         compilation.Program(lambda x: x + 1, (jnp.float32(1),)),
     )
     assert (doubled(jnp.float32(3)), more(jnp.float32(3))) == (6.0, 4.0)
-    assert sorted(given, key=len) == [{}, {"xla_backend_optimization_level": 0}]
     assert seconds > 0
+
+
+def test_a_cpu_has_a_level_unless_somebody_chose_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(compilation, "_compile", lambda _, options: given.append(dict(options)))
+    monkeypatch.setenv("XLA_FLAGS", "")
+    compile_ahead(lambda x: x, 1.0)
+    with compilation.compiler_options({"xla_backend_optimization_level": 0, "other": 1}):
+        compile_ahead(lambda x: x, 1.0)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
+    compile_ahead(lambda x: x, 1.0)
+    monkeypatch.delenv("XLA_FLAGS")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    compile_ahead(lambda x: x, 1.0)
+    assert given == [compilation.ON_CPU, {"xla_backend_optimization_level": 0, "other": 1}, {}, {}]
