@@ -7,7 +7,7 @@ ARGS ?=
 SCRIPT ?= $(BENCHMARKS)
 EXTRA ?=
 WORKERS ?= 2
-BENCHMARKS := limits ppo value_based actor_critic vectorization replay
+BENCHMARKS := limits ppo value_based actor_critic compiling vectorization replay
 SUITES := brax craftax envpool jumanji mjx navix pgx playground xminigrid
 
 # The first interpreter that is new enough; PYTHON=/path/to/python overrides the search.

@@ -99,6 +99,8 @@ def measure_peer(benchmark: Benchmark, row: Row, name: str) -> dict[str, Any] | 
     if settings.env.startswith("brax/") or name == "Brax":
         its_own = name == "Brax" and settings.env.startswith("brax/")
         return peer.measured("brax_run", "brax", settings._asdict() | common) if its_own else None
+    if settings.algorithm == "RecurrentPPO":
+        return None
     if name == "Rejax":
         return peer.measured("rejax_run", "rejax", settings._asdict() | common)
     if row.num_seeds > 1 or row.settings not in benchmark.library_settings:

@@ -10,9 +10,11 @@ only writes the tables anew.
 """
 
 import functools
+from typing import Any
 
 import measure
-import purejaxrl_style as plain
+import purejaxrl_recurrent
+import purejaxrl_style
 from purejaxrl_style import Settings
 from workload import Benchmark, Loop, Row, trained
 
@@ -27,6 +29,7 @@ SETTINGS = {
     "Breakout": Settings(
         env="Breakout-MinAtar", num_envs=64, num_minibatches=8, learning_rate=5e-3, activation="relu"
     ),  # PureJaxRL's, on flat observations
+    "recurrent": Settings(algorithm="RecurrentPPO", num_envs=16),
     "Brax": Settings(env="brax/inverted_pendulum", num_envs=256, num_steps=32, learning_rate=3e-4),
 }
 
@@ -38,6 +41,7 @@ ROWS = {
     "cartpole-64": Row("64 x 128", 1, 500_000, 7),
     "cartpole-1024": Row("1,024 x 128", 1, 1_048_576, 5),
     "breakout-64": Row("Breakout", 1, 524_288, 3),
+    "recurrent-16": Row("recurrent", 1, 131_072, 5),
     "brax-256": Row("Brax", 1, 262_144, 3),
 }
 
@@ -48,31 +52,37 @@ def settings_of(row: Row) -> Settings:
     return base._replace(total_steps=max(row.total_steps, 2 * base.num_envs * base.num_steps))
 
 
-def agent_of(settings: Settings) -> jaxrl.PPO:
-    """jaxrl's PPO that does the work of the plain loop."""
-    return jaxrl.PPO(
-        jaxrl.make(settings.env, flatten=True),
-        num_envs=settings.num_envs,
-        num_steps=settings.num_steps,
-        total_steps=settings.num_updates * settings.num_envs * settings.num_steps,
-        num_epochs=settings.num_epochs,
-        num_minibatches=settings.num_minibatches,
-        activation=settings.activation,
-        learning_rate=settings.learning_rate,
-        discount=settings.discount,
-        gae_lambda=settings.gae_lambda,
-        clip_range=settings.clip_range,
-        value_clip_range=settings.clip_range,
-        entropy_coefficient=settings.entropy_coefficient,
-        value_coefficient=settings.value_coefficient,
-        max_grad_norm=settings.max_grad_norm,
-    )
+def agent_of(settings: Settings) -> jaxrl.PPO | jaxrl.RecurrentPPO:
+    """jaxrl's agent that does the work of the plain loop."""
+    common: dict[str, Any] = {
+        "num_envs": settings.num_envs,
+        "num_steps": settings.num_steps,
+        "total_steps": settings.num_updates * settings.num_envs * settings.num_steps,
+        "num_epochs": settings.num_epochs,
+        "num_minibatches": settings.num_minibatches,
+        "activation": settings.activation,
+        "learning_rate": settings.learning_rate,
+        "discount": settings.discount,
+        "gae_lambda": settings.gae_lambda,
+        "clip_range": settings.clip_range,
+        "value_clip_range": settings.clip_range,
+        "entropy_coefficient": settings.entropy_coefficient,
+        "value_coefficient": settings.value_coefficient,
+        "max_grad_norm": settings.max_grad_norm,
+    }
+    env = jaxrl.make(settings.env, flatten=True)
+    if settings.algorithm == "PPO":
+        return jaxrl.PPO(env, **common)
+    size = purejaxrl_recurrent.SIZE
+    sizes = {"hidden_sizes": (size,), "memory_size": size}
+    return jaxrl.RecurrentPPO(env, **common, **sizes, normalize_observations=False, normalize_rewards=False)
 
 
 def loops_of(settings: Settings) -> dict[str, Loop]:
     """The plain loop, which knows gymnax's environments, has the first turn."""
     if settings.env.startswith("brax/"):
         return {"jaxrl": trained(agent_of(settings))}
+    plain: Any = purejaxrl_style if settings.algorithm == "PPO" else purejaxrl_recurrent
     plain_loop = Loop(functools.partial(plain.train, settings=settings), lambda params: plain.Greedy(params, settings))
     return {"plain loop": plain_loop, "jaxrl": trained(agent_of(settings))}
 

@@ -67,7 +67,7 @@ class ActorCritic(nn.Module):
         return tower(self.num_actions, 0.01), tower(1, 1.0).squeeze(-1)
 
 
-def _world(settings: Settings) -> tuple[Any, Any]:
+def world(settings: Settings) -> tuple[Any, Any]:
     import gymnax  # only now: it asks JAX for a device, and how many there are must be settled before
     from gymnax.wrappers import FlattenObservationWrapper, LogWrapper
 
@@ -76,7 +76,7 @@ def _world(settings: Settings) -> tuple[Any, Any]:
 
 
 def network_of(settings: Settings) -> ActorCritic:
-    env, params = _world(settings)
+    env, params = world(settings)
     return ActorCritic(env.action_space(params).n, settings.activation)
 
 
@@ -104,12 +104,12 @@ LOGGED = ("returned_episode_returns", "returned_episode_lengths", "returned_epis
 
 def train(key: jax.Array, settings: Settings) -> tuple[Any, dict[str, jax.Array]]:
     """The parameters after training, and the log of every step, leaves [updates, T, N]; `settings` are static."""
-    env, params = _world(settings)
+    env, params = world(settings)
     network = network_of(settings)
     network_key, reset_key, run_key = jax.random.split(key, 3)
     example = jnp.zeros(env.observation_space(params).shape)
     init = jax.custom_batching.sequential_vmap(network.init)
-    train_state = TrainState.create(apply_fn=network.apply, params=init(network_key, example), tx=_optimizer(settings))
+    train_state = TrainState.create(apply_fn=network.apply, params=init(network_key, example), tx=optimizer(settings))
     obs, env_state = jax.vmap(env.reset, in_axes=(0, None))(jax.random.split(reset_key, settings.num_envs), params)
 
     def update(runner: Runner, _: None) -> tuple[Runner, dict[str, jax.Array]]:
@@ -120,7 +120,7 @@ def train(key: jax.Array, settings: Settings) -> tuple[Any, dict[str, jax.Array]
     return runner.train_state.params, log
 
 
-def _optimizer(settings: Settings) -> optax.GradientTransformation:
+def optimizer(settings: Settings) -> optax.GradientTransformation:
     steps_per_update = settings.num_epochs * settings.num_minibatches
 
     def annealed(count: jax.Array) -> jax.Array:
@@ -137,7 +137,7 @@ def _update(runner: Runner, settings: Settings, env: Any, params: Any) -> tuple[
 
     runner, rollout = jax.lax.scan(env_step, runner, None, settings.num_steps)
     _, last_value = runner.train_state.apply_fn(runner.train_state.params, runner.obs)
-    advantages = _advantages(rollout, last_value, settings)
+    advantages = gae(rollout, last_value, settings)
     batch = (rollout, advantages, advantages + rollout.value)
 
     def epoch(carry: tuple[TrainState, jax.Array], _: None) -> tuple[tuple[TrainState, jax.Array], jax.Array]:
@@ -156,7 +156,7 @@ def _env_step(runner: Runner, settings: Settings, env: Any, params: Any) -> tupl
     key, action_key = jax.random.split(key)
     logits, value = train_state.apply_fn(train_state.params, obs)
     action = jax.random.categorical(action_key, logits)
-    log_prob = _log_prob(logits, action)
+    log_prob = log_prob_of(logits, action)
     key, step_key = jax.random.split(key)
     step_keys = jax.random.split(step_key, settings.num_envs)
     step = jax.vmap(env.step, in_axes=(0, 0, 0, None))
@@ -166,7 +166,7 @@ def _env_step(runner: Runner, settings: Settings, env: Any, params: Any) -> tupl
     return Runner(train_state, env_state, next_obs, key), transition
 
 
-def _advantages(rollout: Transition, last_value: jax.Array, settings: Settings) -> jax.Array:
+def gae(rollout: Transition, last_value: jax.Array, settings: Settings) -> jax.Array:
     def backward(carry: tuple[jax.Array, jax.Array], step: Transition) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         advantage, next_value = carry
         goes_on = 1 - step.done
@@ -190,25 +190,28 @@ def _minibatches(shuffle_key: jax.Array, batch: Any, settings: Settings) -> Any:
 
 
 def _learn(train_state: TrainState, minibatch: Any, settings: Settings) -> tuple[TrainState, jax.Array]:
-    rollout, advantages, targets = minibatch
-
     def loss(params: Any) -> jax.Array:
-        logits, value = train_state.apply_fn(params, rollout.obs)
-        near_old = rollout.value + (value - rollout.value).clip(-settings.clip_range, settings.clip_range)
-        value_loss = 0.5 * jnp.maximum(jnp.square(value - targets), jnp.square(near_old - targets)).mean()
-        ratio = jnp.exp(_log_prob(logits, rollout.action) - rollout.log_prob)
-        normalized = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        clipped = jnp.clip(ratio, 1.0 - settings.clip_range, 1.0 + settings.clip_range)
-        policy_loss = -jnp.minimum(ratio * normalized, clipped * normalized).mean()
-        log_probs = jax.nn.log_softmax(logits)
-        entropy = -(jnp.exp(log_probs) * log_probs).sum(axis=-1).mean()
-        return policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient * entropy
+        return ppo_loss(*train_state.apply_fn(params, minibatch[0].obs), minibatch, settings)
 
     value, gradient = jax.value_and_grad(loss)(train_state.params)
     return train_state.apply_gradients(grads=gradient), value
 
 
-def _log_prob(logits: jax.Array, action: jax.Array) -> jax.Array:
+def ppo_loss(logits: jax.Array, value: jax.Array, minibatch: Any, settings: Settings) -> jax.Array:
+    """Of what the network says of a minibatch (rollout, advantages, targets)."""
+    rollout, advantages, targets = minibatch
+    near_old = rollout.value + (value - rollout.value).clip(-settings.clip_range, settings.clip_range)
+    value_loss = 0.5 * jnp.maximum(jnp.square(value - targets), jnp.square(near_old - targets)).mean()
+    ratio = jnp.exp(log_prob_of(logits, rollout.action) - rollout.log_prob)
+    normalized = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    clipped = jnp.clip(ratio, 1.0 - settings.clip_range, 1.0 + settings.clip_range)
+    policy_loss = -jnp.minimum(ratio * normalized, clipped * normalized).mean()
+    log_probs = jax.nn.log_softmax(logits)
+    entropy = -(jnp.exp(log_probs) * log_probs).sum(axis=-1).mean()
+    return policy_loss + settings.value_coefficient * value_loss - settings.entropy_coefficient * entropy
+
+
+def log_prob_of(logits: jax.Array, action: jax.Array) -> jax.Array:
     return jnp.take_along_axis(jax.nn.log_softmax(logits), action[..., None], axis=-1)[..., 0]
 
 

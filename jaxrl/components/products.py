@@ -35,16 +35,20 @@ def _forward(inputs: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax
 
 def _backward(saved: tuple[jax.Array, jax.Array], errors: jax.Array) -> tuple[jax.Array, jax.Array]:
     inputs, kernel = saved
-    rows = inputs.reshape(-1, inputs.shape[-1]), errors.reshape(-1, errors.shape[-1])
-    by_kernel = jax.lax.platform_dependent(*rows, cpu=_kernel_gradient_on_cpu, default=_kernel_gradient)
-    return jnp.dot(errors, kernel.T), by_kernel
+    return jnp.dot(errors, kernel.T), kernel_gradient(inputs, errors)
 
 
 product.defvjp(_forward, _backward)
 
 
+def kernel_gradient(inputs: jax.Array, errors: jax.Array) -> jax.Array:
+    """The gradient by the kernel [I, O], from inputs [..., I] and the gradient by the outputs [..., O]."""
+    rows = inputs.reshape(-1, inputs.shape[-1]), errors.reshape(-1, errors.shape[-1])
+    gradient: jax.Array = jax.lax.platform_dependent(*rows, cpu=_kernel_gradient_on_cpu, default=_kernel_gradient)
+    return gradient
+
+
 def _kernel_gradient(inputs: jax.Array, errors: jax.Array) -> jax.Array:
-    """The gradient by the kernel [I, O], from inputs [B, I] and the gradient by the outputs [B, O]."""
     return jnp.dot(inputs.T, errors)
 
 

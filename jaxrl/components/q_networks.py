@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxrl.components.recurrent import Memory, RecurrentCore, initial_memory
+from jaxrl.components.cells import Memory
+from jaxrl.components.recurrent import RecurrentCore, initial_memory
 from jaxrl.components.torsos import MLP, linear
 from jaxrl.components.value_distributions import midpoints
 

@@ -1,18 +1,17 @@
 """Recurrent networks: encoder and heads see a whole rollout at once, only the memory goes step by step."""
 
 import math
+import operator
 from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.cells import Memory, gru, lstm, output, over_time
 from jaxrl.components.initializers import orthogonal_kernel
 from jaxrl.components.networks import ActorOutputs
 from jaxrl.components.torsos import dense
-
-Memory = Any
-"""[..., H] of a GRU, a pair (hidden, cell) of [..., H] of an LSTM."""
 
 
 def initial_memory(core: str, hidden_size: int, shape: tuple[int, ...]) -> Memory:
@@ -40,6 +39,7 @@ class RecurrentCore(nn.Module):
         if self.kind not in ("gru", "lstm"):
             raise ValueError(f"The core of a recurrent network must be 'gru' or 'lstm', got '{self.kind}'.")
         num_gates = 3 if self.kind == "gru" else 4
+        self.cell = gru if self.kind == "gru" else lstm
         self.input_layer = dense(num_gates * self.hidden_size, 1.0)
         self.recurrent_kernel = self.param("recurrent_kernel", self._init_kernel, num_gates)
         if self.kind == "gru":
@@ -57,21 +57,15 @@ class RecurrentCore(nn.Module):
     def unroll(self, features: jax.Array, first: jax.Array, memory: Memory) -> tuple[jax.Array, Memory, Memory]:
         """As a call, and between its two results the memory after every step, [T, N, ...]."""
         inputs = self.input_layer(features)
-        fresh = initial_memory(self.kind, self.hidden_size, first.shape[1:])
-
-        def advance(memory: Memory, row: tuple[jax.Array, jax.Array]) -> tuple[Memory, Memory]:
-            inputs, first = row
-            memory = jax.tree.map(lambda new, old: jnp.where(first[..., None], new, old), fresh, memory)
-            memory = self._cell(inputs, memory)
-            return memory, memory
-
-        memory, memories = jax.lax.scan(advance, memory, (inputs, first))
-        return self._output(memories), memories, memory
+        memories = over_time(self.cell, self.recurrent_kernel, self._bias(), inputs, first, memory)
+        return output(memories), memories, jax.tree.map(operator.itemgetter(-1), memories)
 
     def step(self, features: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
         """One step, with any leading axes; the caller resets the memory."""
-        memory = self._cell(self.input_layer(features), memory)
-        return self._output(memory), memory
+        inputs = self.input_layer(features)
+        recurrent = jnp.dot(output(memory), self.recurrent_kernel)
+        memory = self.cell(inputs, recurrent + jnp.broadcast_to(self._bias(), recurrent.shape), memory)
+        return output(memory), memory
 
     def _init_kernel(self, key: jax.Array, num_gates: int) -> jax.Array:
         shape = (self.hidden_size, self.hidden_size)
@@ -79,30 +73,11 @@ class RecurrentCore(nn.Module):
         # One gate after another: the decompositions must not be batched (see `initializers.init_network`).
         return jnp.concatenate([orthogonal_kernel(each, shape, gain=1.0) for each in normals], axis=-1)
 
-    def _cell(self, inputs: jax.Array, memory: Memory) -> Memory:
-        return self._gru(inputs, memory) if self.kind == "gru" else self._lstm(inputs, memory)
-
-    def _gru(self, inputs: jax.Array, hidden: jax.Array) -> jax.Array:
-        """Cho et al. 2014, in the variant of cuDNN: the reset gate acts on the recurrent product."""
-        reset_in, update_in, candidate_in = jnp.split(inputs, 3, axis=-1)
-        reset_re, update_re, candidate_re = jnp.split(hidden @ self.recurrent_kernel, 3, axis=-1)
-        reset = jax.nn.sigmoid(reset_in + reset_re)
-        update = jax.nn.sigmoid(update_in + update_re)
-        bias = jnp.broadcast_to(self.candidate_bias, candidate_re.shape)
-        candidate = jnp.tanh(candidate_in + reset * (candidate_re + bias))
-        return (1.0 - update) * candidate + update * hidden
-
-    def _lstm(self, inputs: jax.Array, memory: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        """Hochreiter & Schmidhuber 1997, with forget gates (Gers et al. 2000)."""
-        hidden, cell = memory
-        gates = jnp.split(inputs + hidden @ self.recurrent_kernel, 4, axis=-1)
-        write, forget, candidate, read = gates
-        cell = jax.nn.sigmoid(forget) * cell + jax.nn.sigmoid(write) * jnp.tanh(candidate)
-        return jax.nn.sigmoid(read) * jnp.tanh(cell), cell
-
-    def _output(self, memory: Memory) -> jax.Array:
-        hidden: jax.Array = memory if self.kind == "gru" else memory[0]
-        return hidden
+    def _bias(self) -> jax.Array:
+        """Of the recurrent product; the biases of gates that only add are the input layer's."""
+        if self.kind == "gru":
+            return jnp.pad(self.candidate_bias, (2 * self.hidden_size, 0))
+        return jnp.zeros(4 * self.hidden_size)
 
 
 class RecurrentActorCritic(nn.Module):
