@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.linen.initializers import constant, orthogonal
 from flax.training.train_state import TrainState
-from purejaxrl_style import LOGGED, Settings, Transition, gae, log_prob_of, optimizer, ppo_loss, world
+from purejaxrl_style import LOGGED, Settings, Transition, epochs, gae, log_prob_of, optimizer, ppo_loss, world
 
 SIZE = 64
 """Of the layer and of the memory."""
@@ -98,14 +98,9 @@ def _update(runner: Runner, settings: Settings, env: Any, params: Any) -> tuple[
     advantages = gae(rollout, last_value[0], settings)
     batch = (before[None], rollout, first, advantages, advantages + rollout.value)
 
-    def epoch(carry: tuple[TrainState, jax.Array], _: None) -> tuple[tuple[TrainState, jax.Array], jax.Array]:
-        train_state, key = carry
-        key, shuffle_key = jax.random.split(key)
-        minibatches = _minibatches(shuffle_key, batch, settings)
-        train_state, losses = jax.lax.scan(lambda *args: _learn(*args, settings), train_state, minibatches)
-        return (train_state, key), losses
-
-    (train_state, key), _ = jax.lax.scan(epoch, (train_state, runner.key), None, settings.num_epochs)
+    learn = functools.partial(_learn, settings=settings)
+    minibatches = functools.partial(_minibatches, batch=batch, settings=settings)
+    train_state, key = epochs(train_state, runner.key, minibatches, learn, settings.num_epochs)
     return runner._replace(train_state=train_state, key=key), rollout.log
 
 

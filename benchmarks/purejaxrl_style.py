@@ -10,6 +10,8 @@ another under `vmap`, because jax's orthogonal initialiser, vmapped, can hang on
 wait for each other). The second costs nothing that shows: it happens once.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -140,15 +142,28 @@ def _update(runner: Runner, settings: Settings, env: Any, params: Any) -> tuple[
     advantages = gae(rollout, last_value, settings)
     batch = (rollout, advantages, advantages + rollout.value)
 
+    learn = functools.partial(_learn, settings=settings)
+    minibatches = functools.partial(_minibatches, batch=batch, settings=settings)
+    train_state, key = epochs(runner.train_state, runner.key, minibatches, learn, settings.num_epochs)
+    return runner._replace(train_state=train_state, key=key), rollout.log
+
+
+def epochs(
+    train_state: TrainState,
+    key: jax.Array,
+    minibatches: Callable[[jax.Array], Any],
+    learn: Callable[[TrainState, Any], tuple[TrainState, jax.Array]],
+    num_epochs: int,
+) -> tuple[TrainState, jax.Array]:
+    """A step of `learn` on each of the minibatches that a new key deals in every epoch."""
+
     def epoch(carry: tuple[TrainState, jax.Array], _: None) -> tuple[tuple[TrainState, jax.Array], jax.Array]:
         train_state, key = carry
         key, shuffle_key = jax.random.split(key)
-        minibatches = _minibatches(shuffle_key, batch, settings)
-        train_state, losses = jax.lax.scan(lambda *args: _learn(*args, settings), train_state, minibatches)
+        train_state, losses = jax.lax.scan(learn, train_state, minibatches(shuffle_key))
         return (train_state, key), losses
 
-    (train_state, key), _ = jax.lax.scan(epoch, (runner.train_state, runner.key), None, settings.num_epochs)
-    return runner._replace(train_state=train_state, key=key), rollout.log
+    return jax.lax.scan(epoch, (train_state, key), None, num_epochs)[0]
 
 
 def _env_step(runner: Runner, settings: Settings, env: Any, params: Any) -> tuple[Runner, Transition]:

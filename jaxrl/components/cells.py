@@ -81,12 +81,8 @@ def _backward(cell: Cell, saved: tuple[Any, ...], errors: Memory) -> tuple[Any, 
     def back(later: Memory, row: Any) -> tuple[Memory, Any]:
         pull, first, errors = row
         by_inputs, by_recurrent, by_memory = pull(jax.tree.map(jnp.add, later, errors))
-        through_kernel = jnp.dot(by_recurrent, turned)
-        if isinstance(by_memory, tuple):
-            by_memory = by_memory[0] + through_kernel, by_memory[1]
-        else:
-            by_memory = by_memory + through_kernel
-        return _reset(first, by_memory), (by_inputs, by_recurrent)
+        (by_output,) = jax.linear_transpose(output, by_memory)(jnp.dot(by_recurrent, turned))
+        return _reset(first, jax.tree.map(jnp.add, by_memory, by_output)), (by_inputs, by_recurrent)
 
     nothing = jax.tree.map(lambda leaf: jnp.zeros_like(leaf[0]), errors)
     rows = (pulls, first, errors)
