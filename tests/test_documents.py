@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -98,3 +100,8 @@ def test_files_that_are_named_exist(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     paths = set(re.findall(r"`((?:jaxrl|envs|tests|benchmarks|notebooks|docs)/[\w./]*)`", text))
     assert not [path for path in sorted(paths) if not (ROOT / path).exists()]
+
+
+def test_the_speeds_of_the_readme_are_those_of_the_results():
+    made = subprocess.run([sys.executable, ROOT / "benchmarks/summary.py"], capture_output=True, text=True, check=True)
+    assert made.stdout in README
