@@ -6,9 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.activations import activation_function
 from jaxrl.components.axis import mean_over
 from jaxrl.components.critics import ensemble_of
-from jaxrl.components.torsos import activation_function, dense
+from jaxrl.components.torsos import dense
 
 
 class BatchRenorm(nn.Module):

@@ -4,40 +4,18 @@ A torso of your own is any linen module with `__call__(obs) -> features [..., F]
 axes; give its fields tuples, not lists, and hand it to an algorithm as `torso=`.
 """
 
-import difflib
 import math
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxrl.components.activations import activation_function
 from jaxrl.components.initializers import orthogonal
 from jaxrl.components.noisy import NoisyDense
 from jaxrl.components.products import dot_general
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Space, Tuple
-
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "tanh": jnp.tanh,
-    "relu": jax.nn.relu,
-    "silu": jax.nn.silu,
-    "swish": jax.nn.silu,
-    "gelu": jax.nn.gelu,
-    "elu": jax.nn.elu,
-    "leaky_relu": jax.nn.leaky_relu,
-    "sigmoid": jax.nn.sigmoid,
-    "softplus": jax.nn.softplus,
-}
-
-
-def activation_function(name: str) -> Callable[[jax.Array], jax.Array]:
-    """The elementwise function of that name; raises ValueError for an unknown one."""
-    if name not in ACTIVATIONS:
-        nearest = difflib.get_close_matches(name, ACTIVATIONS, n=1)
-        hint = f"; did you mean '{nearest[0]}'?" if nearest else "."
-        raise ValueError(f"An activation must be one of {', '.join(ACTIVATIONS)}, got '{name}'{hint}")
-    return ACTIVATIONS[name]
 
 
 def dense(features: int, gain: float) -> nn.Dense:

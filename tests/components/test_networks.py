@@ -15,7 +15,7 @@ import pytest
 from jaxrl.components.critics import Critics
 from jaxrl.components.initializers import init_network, orthogonal
 from jaxrl.components.networks import CNN, MLP, ActorCritic, torso_for
-from jaxrl.components.torsos import ACTIVATIONS, EntryTorso, FlatTorso, patches
+from jaxrl.components.torsos import EntryTorso, FlatTorso, patches
 from jaxrl.envs.spaces import Box, Dict, Discrete, MultiDiscrete, Tuple, flatten
 
 VECTOR = Box(-1.0, 1.0, (4,))
@@ -112,17 +112,6 @@ def test_bytes_are_brought_to_the_unit_interval():
 def test_an_image_among_other_entries_asks_for_a_torso_of_ones_own():
     with pytest.raises(ValueError, match="needs a torso of your own"):
         torso_for(Dict({"board": IMAGE, "hand": VECTOR}), (8,), "tanh")
-
-
-def test_a_misspelt_activation_is_refused_with_the_nearest_name():
-    with pytest.raises(ValueError, match=r"got 'rellu'; did you mean 'relu'\?"):
-        torso_for(VECTOR, (8,), "rellu")
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_are_those_of_jax(name):
-    ours = ACTIVATIONS[name](jnp.linspace(-3.0, 3.0, 7))
-    np.testing.assert_allclose(ours, getattr(jax.nn, name)(jnp.linspace(-3.0, 3.0, 7)))
 
 
 def _normalised(features):
