@@ -3,7 +3,6 @@
 Carry the `opt_state` and build the optimizer anew wherever it is used: its learning rate may be a tracer.
 """
 
-import jax.numpy as jnp
 import optax
 
 from jaxrl.components.axis import mean_over
@@ -55,16 +54,8 @@ def _flat(
     rule: optax.GradientTransformation, learning_rate: Scalar, max_grad_norm: Scalar | None, axis: str | None
 ) -> optax.GradientTransformation:
     # Neither the axis nor the limit changes the state's structure, so that a state fits any number of devices.
-    clip = optax.identity() if max_grad_norm is None else _clip_by_global_norm(max_grad_norm)
+    clip = optax.identity() if max_grad_norm is None else optax.clip_by_global_norm(max_grad_norm)
     return optax.flatten(optax.chain(_average_over(axis), clip, rule, optax.scale(-learning_rate)))
-
-
-def _clip_by_global_norm(limit: Scalar) -> optax.GradientTransformation:
-    # optax's own divides every entry by the norm, a pass over the gradient that a single factor saves.
-    def clipped(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
-        return optax.tree.scale(jnp.minimum(1.0, limit / optax.tree.norm(updates)), updates)
-
-    return optax.stateless(clipped)
 
 
 def _average_over(axis: str | None) -> optax.GradientTransformation:
