@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrl.components.activations import ACTIVATIONS, activation_function, silu
+from jaxrl.components.activations import ACTIVATIONS, silu
 
 WIDE = np.concatenate([np.linspace(-40.0, 40.0, 401), [-1e4, -1e-6, 0.0, 1e-6, 1e4]])
 
@@ -13,8 +13,11 @@ WIDE = np.concatenate([np.linspace(-40.0, 40.0, 401), [-1e4, -1e-6, 0.0, 1e-6, 1
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_are_those_of_jax(name):
     x = jnp.float32(WIDE)
-    expected = getattr(jax.nn, name)(x)
-    assert np.all(np.abs(ACTIVATIONS[name](x) - expected) <= 2e-7 * (1.0 + np.abs(WIDE)))
+    found, expected = ACTIVATIONS[name](x), getattr(jax.nn, name)(x)
+    if ACTIVATIONS[name] is silu:
+        assert np.all(np.abs(found - expected) <= 2e-7 * (1.0 + np.abs(WIDE)))
+    else:
+        np.testing.assert_allclose(found, expected)
 
 
 def test_silu_and_its_derivatives_are_those_of_the_formula():
@@ -27,8 +30,3 @@ def test_silu_and_its_derivatives_are_those_of_the_formula():
     for order in range(3):
         for function in by_grad[order], by_forward[order]:
             np.testing.assert_allclose(jax.vmap(function)(x), exact[order], rtol=1e-6, atol=1e-5)
-
-
-def test_a_misspelt_activation_is_refused_with_the_nearest_name():
-    with pytest.raises(ValueError, match=r"got 'rellu'; did you mean 'relu'\?"):
-        activation_function("rellu")

@@ -114,6 +114,11 @@ def test_an_image_among_other_entries_asks_for_a_torso_of_ones_own():
         torso_for(Dict({"board": IMAGE, "hand": VECTOR}), (8,), "tanh")
 
 
+def test_a_misspelt_activation_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match=r"got 'rellu'; did you mean 'relu'\?"):
+        torso_for(VECTOR, (8,), "rellu")
+
+
 def _normalised(features):
     mean = features.mean(axis=-1, keepdims=True)
     return (features - mean) / np.sqrt(np.square(features - mean).mean(axis=-1, keepdims=True) + 1e-6)
