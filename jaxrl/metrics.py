@@ -39,6 +39,11 @@ def over_axis(metrics: Metrics, axis: str | None) -> Metrics:
     return metrics if axis is None else jax.lax.psum(metrics, axis)
 
 
+def over_parts(metrics: Metrics) -> Metrics:
+    """The mean over the leading axis of every entry."""
+    return jax.tree.map(lambda leaf: leaf.sum(0), metrics)
+
+
 def values(metrics: Metrics) -> dict[str, jax.Array]:
     """The means themselves; NaN where nothing was weighed."""
     return {

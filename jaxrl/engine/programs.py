@@ -26,11 +26,14 @@ from jaxrl.engine.parallel import (
     with_device_axis,
 )
 from jaxrl.engine.population import Population
-from jaxrl.engine.train import advance, all_finite, initial_state
+from jaxrl.engine.train import advance_in_parts, all_finite, bounds_of_parts, initial_state
 from jaxrl.memory import program_bytes, tree_bytes
-from jaxrl.metrics import values
+from jaxrl.metrics import over_parts, values
 
 MEMBERS = P(AGENTS)
+
+NUM_PARTS = 16
+"""Into how many parts a stretch is cut, for XLA's scheduling on a CPU: ARCHITECTURE.md, "Runs"."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +76,11 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
         stop: jax.Array,
     ) -> tuple[Any, tuple[dict[str, jax.Array], jax.Array]]:
         before = own_part(state, mesh)
-        after, metrics, suspect = advance(algorithm, run_key, before, start, stop)
+        bounds = bounds_of_parts(start, stop - start, NUM_PARTS)
+        after, metrics, suspects = advance_in_parts(algorithm, run_key, before, bounds)
         is_finite = all_finite(getattr(after, "learner", after))
-        diverged_at = jnp.where(is_finite, -1, jnp.minimum(suspect, stop))
-        return with_device_axis(_where(is_active, after, before), mesh), (values(metrics), diverged_at)
+        diverged_at = jnp.where(is_finite, -1, jnp.minimum(suspects.min(), stop))
+        return with_device_axis(_where(is_active, after, before), mesh), (values(over_parts(metrics)), diverged_at)
 
     beginning = over_agents(begin, (population.axes, 0), mesh, (population.specs, MEMBERS), (specs, MEMBERS))
     states, run_keys = jax.eval_shape(beginning, agents, keys)

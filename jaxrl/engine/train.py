@@ -73,13 +73,8 @@ def train(
         num_reports = min(num_reports, max(num_iterations, 1))
 
     first_state, run_key = initial_state(algorithm, key) if state is None else (state, run_key_of(key))
-    bounds = (start + (jnp.arange(num_reports + 1) * num_iterations) // num_reports).astype(jnp.int32)
-
-    def report(state: Any, stretch: tuple[jax.Array, jax.Array]) -> tuple[Any, Metrics]:
-        state, metrics, _ = advance(algorithm, run_key, state, *stretch)
-        return state, metrics
-
-    state, metrics = jax.lax.scan(report, first_state, (bounds[:-1], bounds[1:]))
+    bounds = bounds_of_parts(start, num_iterations, num_reports)
+    state, metrics, _ = advance_in_parts(algorithm, run_key, first_state, bounds)
     return Result(
         state=state,
         iteration=bounds[-1],
@@ -102,6 +97,27 @@ def initial_state(algorithm: Algorithm[Any], key: jax.Array) -> tuple[Any, jax.A
 def run_key_of(key: jax.Array) -> jax.Array:
     """The key that the iterations' keys are folded from, as `initial_state` gives it."""
     return jax.random.split(typed_key(key))[1]
+
+
+def bounds_of_parts(start: int | jax.Array, num_iterations: int | jax.Array, num_parts: int) -> jax.Array:
+    """int32 [num_parts + 1]: where the iterations from `start` on are cut into parts of nearly equal length."""
+    part = jnp.arange(num_parts + 1)
+    whole, rest = num_iterations // num_parts, num_iterations % num_parts
+    # part * num_iterations // num_parts, but for the product, which may not fit in an int32
+    return (start + part * whole + part * rest // num_parts).astype(jnp.int32)
+
+
+def advance_in_parts(
+    algorithm: Algorithm[Any], run_key: jax.Array, state: Any, bounds: jax.Array
+) -> tuple[Any, Metrics, jax.Array]:
+    """`advance` from each of the `bounds`, int32 [num_parts + 1], to the next; metrics and suspects are [num_parts]."""
+
+    def part(state: Any, between: tuple[jax.Array, jax.Array]) -> tuple[Any, tuple[Metrics, jax.Array]]:
+        state, metrics, suspect = advance(algorithm, run_key, state, *between)
+        return state, (metrics, suspect)
+
+    state, (metrics, suspects) = jax.lax.scan(part, state, (bounds[:-1], bounds[1:]))
+    return state, metrics, suspects
 
 
 def advance(

@@ -96,16 +96,17 @@ def test_of_programs_compiled_together_each_has_its_own_result() -> None:
     assert seconds > 0
 
 
-def test_a_cpu_has_a_level_unless_somebody_chose_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_has_options_unless_somebody_chose_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    level, width = "xla_backend_optimization_level", "xla_cpu_prefer_vector_width"
     given = []
     monkeypatch.setattr(compilation, "_compile", lambda _, options: given.append(dict(options)))
     monkeypatch.setenv("XLA_FLAGS", "")
     compile_ahead(lambda x: x, 1.0)
-    with compilation.compiler_options({"xla_backend_optimization_level": 0, "other": 1}):
+    with compilation.compiler_options({level: 0, "other": 1}):
         compile_ahead(lambda x: x, 1.0)
-    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
+    monkeypatch.setenv("XLA_FLAGS", f"--{level}=3")
     compile_ahead(lambda x: x, 1.0)
     monkeypatch.delenv("XLA_FLAGS")
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     compile_ahead(lambda x: x, 1.0)
-    assert given == [compilation.ON_CPU, {"xla_backend_optimization_level": 0, "other": 1}, {}, {}]
+    assert given == [{level: 2, width: 512}, {level: 0, width: 512, "other": 1}, {width: 512}, {}]

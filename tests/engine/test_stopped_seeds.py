@@ -87,15 +87,14 @@ def test_evaluations_change_nothing_of_the_training():
     np.testing.assert_array_equal(plain.evaluation.returns, evaluated.evaluation.returns)
 
 
-@pytest.mark.parametrize("num_reports", [7, 2])
-def test_a_seed_that_diverges_is_named_with_its_iteration_and_frozen(num_reports):
+@pytest.mark.parametrize(("num_reports", "end_of_stretch"), [(7, 3), (2, 3), (1, 7)])
+def test_a_seed_that_diverges_is_named_with_its_iteration_and_frozen(num_reports, end_of_stretch):
     broken = dataclasses.replace(DRIFT, breaks_at=3)
     result = run(broken, **OPTIONS | {"num_reports": num_reports})
     expected = np.flatnonzero(START < 0)
     assert 0 < len(expected) < SEEDS
     assert result.diverged == dict.fromkeys(expected.tolist(), 3)
     assert result.stopped == {}
-    end_of_stretch = 3
     np.testing.assert_allclose(result.state.learner.weight[expected], START[expected] + 0.5 * end_of_stretch, rtol=1e-6)
     others = np.flatnonzero(START >= 0)
     np.testing.assert_allclose(result.state.learner.weight[others], START[others] + 3.5, rtol=1e-6)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import jaxrl
+from jaxrl.engine.train import advance, advance_in_parts, bounds_of_parts, initial_state
+from jaxrl.metrics import over_parts
 from jaxrl.pytree import dataclass
 
 PPO = jaxrl.PPO(jaxrl.make("CartPole-v1"), num_envs=4, num_steps=8, total_steps=330, hidden_sizes=(8,))
@@ -51,6 +53,25 @@ def test_reports_are_means_over_their_stretch() -> None:
     np.testing.assert_allclose(coarse.metrics["entropy"], fine.metrics["entropy"].mean(keepdims=True), rtol=1e-4)
     assert np.isnan(fine.metrics["episode_return"]).any(), "a stretch without an episode's end is NaN"
     assert np.isfinite(coarse.metrics["episode_return"]).all()
+
+
+def test_a_run_in_parts_is_the_run_up_to_rounding() -> None:
+    state, run_key = initial_state(PPO, jax.random.key(0))
+    whole, metrics, _ = jax.jit(advance)(PPO, run_key, state, 0, 5)
+    parts, each, suspects = jax.jit(advance_in_parts)(PPO, run_key, state, bounds_of_parts(0, 5, 3))
+    for x, y in zip(jax.tree.leaves((whole, metrics)), jax.tree.leaves((parts, over_parts(each))), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+    assert suspects.shape == (3,)
+
+
+@pytest.mark.parametrize("num_iterations", [0, 1, 7, 100, 30_000_000, 2**31 - 1])
+@pytest.mark.parametrize("num_parts", [1, 16, 100])
+def test_parts_cover_every_iteration_of_the_longest_run(num_iterations: int, num_parts: int) -> None:
+    expected = [part * num_iterations // num_parts for part in range(num_parts + 1)]
+    for given in (num_iterations, jnp.int32(num_iterations)):
+        assert bounds_of_parts(0, given, num_parts).tolist() == expected
+    later = [1_000 + part * (num_iterations // 2) // num_parts for part in range(num_parts + 1)]
+    assert bounds_of_parts(jnp.int32(1_000), num_iterations // 2, num_parts).tolist() == later
 
 
 def test_legacy_keys_are_the_same_keys() -> None:
