@@ -96,7 +96,8 @@ def test_a_deterministic_run_asks_for_it_in_every_program(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(jax.stages.Lowered, "compile", keep)
     jaxrl.run(DRIFT, deterministic=True, **QUIET)
-    assert asked == [{}, {}, {}]  # of a CPU there is nothing to ask
+    width = "xla_cpu_prefer_vector_width"  # of every run here; the tests' XLA_FLAGS name the level
+    assert asked == [{width: compilation.ON_CPU[width]}] * 3  # nothing more, since a CPU is deterministic
     asked.clear()
     with monkeypatch.context() as patch:
         # This compiler knows the GPU's options too; one that it did not know it would refuse.
