@@ -78,7 +78,7 @@ def compile_training(population: Population, mesh: Mesh | None, chunk: int) -> P
         before = own_part(state, mesh)
         bounds = bounds_of_parts(start, stop - start, NUM_PARTS)
         after, metrics, suspects = advance_in_parts(algorithm, run_key, before, bounds)
-        is_finite = all_finite(getattr(after, "learner", after))
+        is_finite = all_finite(_numbers(getattr(after, "learner", after)))
         diverged_at = jnp.where(is_finite, -1, jnp.minimum(suspects.min(), stop))
         return with_device_axis(_where(is_active, after, before), mesh), (values(over_parts(metrics)), diverged_at)
 
@@ -166,13 +166,16 @@ def _lying(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
+def _numbers(tree: Any) -> jax.Array:
+    """All floating-point numbers of `tree`, [n]: to look at them compiles one kernel, not two for every leaf."""
+    leaves = [leaf.ravel() for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.concatenate([jnp.zeros(0), *leaves])
+
+
 def _where(condition: jax.Array, one: Any, other: Any) -> Any:
     """`one` or `other`; their replay is that of `one` in any case, since choosing would copy it."""
-    if hasattr(one, "replay"):
-        one, other, replay = dataclasses.replace(one, replay=None), dataclasses.replace(other, replay=None), one.replay
-        return dataclasses.replace(_where_leaf(condition, one, other), replay=replay)
-    return _where_leaf(condition, one, other)
-
-
-def _where_leaf(condition: jax.Array, one: Any, other: Any) -> Any:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
+    replay = getattr(one, "replay", None)
+    if replay is not None:
+        one, other = (dataclasses.replace(each, replay=None) for each in (one, other))
+    chosen = jax.lax.cond(condition, lambda: one, lambda: other)  # for one agent: no kernel to compile for every leaf
+    return chosen if replay is None else dataclasses.replace(chosen, replay=replay)
