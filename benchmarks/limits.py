@@ -36,15 +36,15 @@ HEAD = """\
 One agent on one device, which may use all cores for a large operation. *products* are the floating-point operations of
 the network's matrix products for one step of one environment, learning from it included. The *roof* is how many
 environment steps per second there would be if nothing were done but these, at the rate of a product of two matrices of
-{size} x {size}; *of the roof* the part of it that training reaches; *of the lower roof* the same where products are
-done at the rate of the training's own small ones, a layer forward and backward over a minibatch. *alone* are the
+{size} x {size}; *of the roof* the part of it that training reaches; *of the lower roof* the same where each product is
+done in its own shape, alone and one after another: the part of the training's time that they take. *alone* are the
 environments' steps per second under random actions, without an agent. The last columns are parts of the training's
-time: the environments; what else a rollout takes (acting, values, advantages, the replay); gradient steps, and of those
-what their products take at the rate of their size. This machine does {peak:,.0f} GFLOP/s in large products, and reads
-and writes {bandwidth:,.0f} GB/s: the most that was seen, as other work on it takes its part.
+time: the environments; what else a rollout takes (acting, values, advantages, the replay); gradient steps. This machine
+does {peak:,.0f} GFLOP/s in large products, and reads and writes {bandwidth:,.0f} GB/s: the most that was seen, as other
+work on it takes its part.
 """
 COLUMNS = ["work", "products", "env steps/s", "gradient steps/s", "roof", "of the roof", "of the lower roof", "alone"]
-COLUMNS += ["environments", "rest of the rollout", "gradient steps", "their products"]
+COLUMNS += ["environments", "rest of the rollout", "gradient steps"]
 
 
 class Work(NamedTuple):
@@ -52,9 +52,6 @@ class Work(NamedTuple):
 
     agent: Any
     doubled: str
-    minibatch: int
-    width: int
-    """Of its layers."""
 
     @property
     def gradient_steps(self) -> int:
@@ -68,20 +65,18 @@ def works(scale: float) -> dict[str, Work]:
 
     def on_policy(settings: str, steps: int) -> Work:
         agent = ppo.agent_of(ppo.settings_of(Row(settings, 1, int(steps * scale), 1)))
-        return Work(agent, "num_epochs", agent.steps_per_iteration // agent.num_minibatches, agent.hidden_sizes[0])
+        return Work(agent, "num_epochs")
 
     def off_policy(agent: Any) -> Work:
-        agent = replace(agent, learning_starts=agent.batch_size)
-        return Work(agent, "num_updates", agent.batch_size, agent.hidden_sizes[0])
+        return Work(replace(agent, learning_starts=agent.batch_size), "num_updates")
 
     recurrent = jaxrl.RecurrentPPO("CartPoleNoVel-v1", total_steps=int(100_000 * scale))
-    sequences = recurrent.steps_per_iteration // recurrent.num_minibatches
     return {
         "PPO, CartPole, 4 environments": on_policy("4 x 128", 200_000),
         "PPO, CartPole, 64 environments": on_policy("64 x 128", 400_000),
         "PPO, CartPole, 1,024 environments": on_policy("1,024 x 128", 1_048_576),
         "PPO, Breakout-MinAtar, 64 environments": on_policy("Breakout", 131_072),
-        "recurrent PPO, CartPoleNoVel": Work(recurrent, "num_epochs", sequences, recurrent.memory_size),
+        "recurrent PPO, CartPoleNoVel": Work(recurrent, "num_epochs"),
         "DQN, CartPole, Rejax's settings": off_policy(
             dqn_rows.agent_of(dqn_rows.settings_of(Row("Rejax's", 1, int(30_000 * scale), 1)))
         ),
@@ -128,14 +123,14 @@ def measure(work: Work, repeats: int) -> dict[str, Any]:
                 found.setdefault(name, []).append(time.perf_counter() - began)
     agent = work.agent
     state = jax.eval_shape(agent.init, jax.random.key(0))
-    key, iteration = jax.random.key(0), jnp.int32(num_iterations(agent) - 1)
+    needed = products.products_in(agent.step, jax.random.key(0), state, jnp.int32(num_iterations(agent) - 1))
     return {
         "seconds": found,
         "iterations": num_iterations(agent),
         "steps": agent.steps_per_iteration,
         "gradient_steps": work.gradient_steps,
-        "flops": products.flops(agent.step, key, state, iteration),
-        "rate_at_its_size": products.layer_rate(work.minibatch, work.width),
+        "flops": products.flops(needed),
+        "products_seconds": products.seconds(needed),
         "circumstances": report.circumstances(),
     }
 
@@ -149,7 +144,7 @@ class Account(NamedTuple):
     roof_at_its_size: float
     environments_rate: float
     parts: dict[str, float]
-    """Of the training's time; products are a part of the gradient steps."""
+    """Of the training's time."""
 
 
 def account(measured: dict[str, Any], peak: float) -> Account:
@@ -164,12 +159,11 @@ def account(measured: dict[str, Any], peak: float) -> Account:
         "environments": environments,
         "rest of the rollout": training - learning - environments,
         "gradient steps": learning,
-        "their products": min(flops / measured["rate_at_its_size"], learning),
     }
     return Account(
         steps / training,
         steps * peak / flops,
-        steps * measured["rate_at_its_size"] / flops,
+        measured["steps"] / measured["products_seconds"],
         steps / seconds["environments"],
         {name: part / training for name, part in parts.items()},
     )

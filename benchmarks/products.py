@@ -1,47 +1,79 @@
-"""Matrix products: how many a program needs, and how fast this machine does them."""
+"""Matrix products: which ones a program needs, and how fast this machine does them."""
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.extend
 import jax.numpy as jnp
 
-from jaxrl.components.products import product
-
 PEAK_SIZE = 2_048
 BANDWIDTH_BYTES = 2**28
+MOST_REPEATS = 20_000
 
 
-def flops(function: Callable[..., Any], *arguments: Any) -> int:
-    """Floating-point operations of the matrix products and convolutions in one call.
+@dataclass(frozen=True)
+class Product:
+    """A matrix product or a convolution; equal to another one of the same operation and shapes."""
+
+    description: str
+    flops: int
+    operands: tuple[jax.ShapeDtypeStruct, ...] = field(compare=False)
+    apply: Callable[..., jax.Array] = field(compare=False)
+
+
+def products_in(function: Callable[..., Any], *arguments: Any) -> Counter[Product]:
+    """The matrix products and convolutions in one call, and how often each is done.
 
     Loops of a known length count as often as they run, a branch as its largest, loops of unknown length once.
     """
-    return _flops(jax.make_jaxpr(function)(*arguments).jaxpr)
+    return _products(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
-def _flops(jaxpr: Any) -> int:
-    return sum(_flops_of(equation) for equation in jaxpr.eqns)
+def flops(products: Counter[Product]) -> int:
+    """Their floating-point operations."""
+    return sum(product.flops * times for product, times in products.items())
+
+
+def seconds(products: Counter[Product]) -> float:
+    """What they take on this machine if each is done alone, one after another."""
+    return sum(_seconds_alone(product) * times for product, times in products.items())
+
+
+def _products(jaxpr: Any) -> Counter[Product]:
+    return sum((_products_of(equation) for equation in jaxpr.eqns), Counter())
+
+
+def _products_of(equation: Any) -> Counter[Product]:
+    inside = [_products(getattr(each, "jaxpr", each)) for each in jax.extend.core.jaxprs_in_params(equation.params)]
+    if equation.primitive.name == "cond":
+        return max(inside, key=flops)
+    if inside:
+        times = int(equation.params.get("length", 1))
+        return Counter({product: times * count for product, count in sum(inside, Counter()).items()})
+    if equation.primitive.name not in ("dot_general", "conv_general_dilated"):
+        return Counter()
+    operands = tuple(jax.ShapeDtypeStruct(each.aval.shape, each.aval.dtype) for each in equation.invars)
+    description = f"{equation.primitive} {operands} {equation.params}"
+    return Counter([Product(description, _flops_of(equation), operands, _bound(equation))])
+
+
+def _bound(equation: Any) -> Callable[..., jax.Array]:
+    return lambda *operands: equation.primitive.bind(*operands, **equation.params)
 
 
 def _flops_of(equation: Any) -> int:
-    inside = [_flops(getattr(each, "jaxpr", each)) for each in jax.extend.core.jaxprs_in_params(equation.params)]
-    if equation.primitive.name == "cond":
-        return max(inside)
-    if inside:
-        return int(equation.params.get("length", 1)) * sum(inside)
-    size = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    size = math.prod(equation.outvars[0].aval.shape)
     if equation.primitive.name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
         return 2 * size * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
-    if equation.primitive.name == "conv_general_dilated":
-        kernel = equation.invars[1].aval.shape
-        out_features = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
-        return 2 * size * math.prod(kernel) // out_features
-    return 0
+    kernel = equation.invars[1].aval.shape
+    out_features = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+    return 2 * size * math.prod(kernel) // out_features
 
 
 def peak_rate() -> float:
@@ -50,17 +82,18 @@ def peak_rate() -> float:
     return 2 * PEAK_SIZE**3 / _seconds(lambda matrix: matrix @ matrix, matrix)
 
 
-def layer_rate(rows: int, width: int) -> float:
-    """FLOP/s of a layer [rows, width] x [width, width] as networks have it, forward and backward to both."""
-    count = max(1, 2**31 // (6 * rows * width * width))
+def _seconds_alone(product: Product) -> float:
+    times = min(max(1, 2**30 // product.flops), MOST_REPEATS)
 
-    def layer(carry: Any, _: None) -> Any:
-        outputs, backward = jax.vjp(product, *carry)
-        return jax.tree.map(lambda old, gradient: old + 1e-9 * gradient, carry, backward(outputs)), None
+    def again(operands: tuple[jax.Array, ...]) -> jax.Array:
+        def once(_: Any, operands: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+            first, *others = operands
+            # One number of it comes from the last product: what does not change would be done once, before the loop.
+            return first.at[(0,) * first.ndim].set(product.apply(*operands).ravel()[0]), *others
 
-    weights = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (width, width)))[0]
-    start = (jax.random.normal(jax.random.key(1), (rows, width)), weights)
-    return 6 * rows * width * width * count / _seconds(lambda start: jax.lax.scan(layer, start, None, count)[0], start)
+        return jax.lax.fori_loop(0, times, once, operands)[0]
+
+    return _seconds(again, tuple(jnp.ones(each.shape, each.dtype) for each in product.operands)) / times
 
 
 def bandwidth() -> float:

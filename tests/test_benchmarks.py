@@ -13,7 +13,7 @@ def flops(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]  # s
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     import products
 
-    yield products.flops
+    yield lambda *call: products.flops(products.products_in(*call))
     del sys.modules["products"]
 
 
