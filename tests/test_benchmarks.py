@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from jaxrl.components.products import product
+
 
 @pytest.fixture
 def flops(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]  # scripts, not a package: imported by path
@@ -35,6 +37,16 @@ def test_products_count_as_often_as_they_run(flops) -> None:  # type: ignore[no-
     assert flops(jax.jit(five), inputs) == 5 * layer
     assert flops(either, inputs) == 2 * layer
     assert flops(jax.vmap(five), jnp.ones((7, 3, 4))) == 35 * layer
+
+
+def test_products_that_nobody_reads_do_not_count(flops) -> None:  # type: ignore[no-untyped-def]
+    weights, inputs = jnp.ones((4, 4)), jnp.ones((3, 4))
+
+    def loss(weights: jax.Array) -> jax.Array:
+        return jnp.tanh(product(inputs, weights)).sum()
+
+    # Its gradient is one function for both sides: that by the inputs is traced in any case.
+    assert flops(jax.grad(loss), weights) == 2 * (2 * 3 * 4 * 4)
 
 
 def test_convolutions_count_by_what_each_output_sums(flops) -> None:  # type: ignore[no-untyped-def]
