@@ -26,13 +26,16 @@ class ActorNetwork(nn.Module):
         return self(obs), None
 
 
-def ensemble_of(network: type[nn.Module], size: int) -> Any:
-    """The class of `size` networks as one: weights, statistics and dropout of their own, and a leading axis."""
+def ensemble_of(network: type[nn.Module], size: int, in_axes: Any = None) -> Any:
+    """The class of `size` networks as one: weights, statistics and dropout of their own, and a leading axis.
+
+    `in_axes` are those of the inputs, as `jax.vmap` has them: all read the same ones, if nothing is given.
+    """
     return nn.vmap(
         network,
         variable_axes={"params": 0, "batch_stats": 0},
         split_rngs={"params": True, "dropout": True},
-        in_axes=None,
+        in_axes=in_axes,
         axis_size=size,
     )
 
@@ -77,7 +80,9 @@ class Critics(nn.Module):
     def __call__(self, obs: Any, action: jax.Array) -> jax.Array:
         """As each of them, with a leading axis E."""
         num_outputs = 1 if self.num_atoms is None else self.num_atoms
-        values: jax.Array = ensemble_of(Critic, self.num_critics)(
+        # An action for each: then the first layers too are products side by side, and nothing has to be turned after.
+        actions = jnp.broadcast_to(action, (self.num_critics, *action.shape))
+        values: jax.Array = ensemble_of(Critic, self.num_critics, (None, 0))(
             self.encoder.clone(parent=None),
             self.hidden_sizes,
             self.activation,
@@ -86,7 +91,7 @@ class Critics(nn.Module):
             self.residual,
             num_outputs,
             name="ensemble",
-        )(obs, action)
+        )(obs, actions)
         return values[..., 0] if self.num_atoms is None else values
 
 
