@@ -35,6 +35,9 @@ MEMBERS = P(AGENTS)
 NUM_PARTS = 16
 """Into how many parts a stretch is cut, for XLA's scheduling on a CPU: ARCHITECTURE.md, "Runs"."""
 
+SMALL = 2**16
+"""Up to so many numbers of a leaf are copied to be looked at beside those of others."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Programs:
@@ -166,10 +169,14 @@ def _lying(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def _numbers(tree: Any) -> jax.Array:
-    """All floating-point numbers of `tree`, [n]: to look at them compiles one kernel, not two for every leaf."""
+def _numbers(tree: Any) -> list[jax.Array]:
+    """All floating-point numbers of `tree`, those of its small leaves in one array.
+
+    To look at that compiles one kernel, not two for every leaf; a copy of the large ones would take their memory again.
+    """
     leaves = [leaf.ravel() for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    return jnp.concatenate([jnp.zeros(0), *leaves])
+    small = [leaf for leaf in leaves if leaf.size <= SMALL]
+    return [jnp.concatenate([jnp.zeros(0), *small]), *(leaf for leaf in leaves if leaf.size > SMALL)]
 
 
 def _where(condition: jax.Array, one: Any, other: Any) -> Any:

@@ -6,10 +6,12 @@ import pytest
 from drift import DRIFT
 
 import jaxrl
+from jaxrl.engine import programs
 from jaxrl.engine.host_loop import Watch, prepare, train_with_reports
 from jaxrl.engine.plan import make_plan
 from jaxrl.engine.population import Population
 from jaxrl.engine.run import run
+from jaxrl.engine.train import all_finite
 from jaxrl.engine.waves import Wave, metrics_of, stopped_in
 from jaxrl.memory import tree_bytes
 
@@ -98,6 +100,16 @@ def test_a_seed_that_diverges_is_named_with_its_iteration_and_frozen(num_reports
     np.testing.assert_allclose(result.state.learner.weight[expected], START[expected] + 0.5 * end_of_stretch, rtol=1e-6)
     others = np.flatnonzero(START >= 0)
     np.testing.assert_allclose(result.state.learner.weight[others], START[others] + 3.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("broken", [None, "small", "other", "large"])
+def test_every_leaf_is_looked_at_and_a_large_one_not_copied(broken):
+    sizes = {"small": (3,), "other": (2, 2), "large": (programs.SMALL + 1,)}
+    tree = {name: np.full(size, np.nan if name == broken else 1.0, np.float32) for name, size in sizes.items()}
+    tree["count"] = np.int32(1)
+    numbers = programs._numbers(tree)
+    assert [each.size for each in numbers] == [3 + 4, programs.SMALL + 1]
+    assert bool(all_finite(numbers)) == (broken is None)
 
 
 def test_freezing_copies_no_replay():
